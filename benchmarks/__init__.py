@@ -1,0 +1,1 @@
+"""Benchmarks of code-envs itself, started as scripts."""

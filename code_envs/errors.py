@@ -1,0 +1,107 @@
+"""The exceptions of code-envs: one tree, so that one ``except`` can catch them all.
+
+::
+
+    CodeEnvsError                 anything this package raises on purpose
+    ├── ValueRefused              a value outside the literal universe (also a ValueError)
+    ├── LiteralError              text that is not an acceptable literal (also a ValueError)
+    ├── ProblemError              a record that is not a valid problem (also a ValueError)
+    ├── ConfigError               a setting that cannot be used (also a ValueError)
+    │   └── UnknownName           a name that is not registered; names the nearest one (also a LookupError)
+    ├── MissingExtra              an optional dependency is not installed (also an ImportError)
+    ├── ProposalFailed            a teacher found no valid problem within its budget
+    ├── RunError                  a run folder that cannot be used or is in use
+    └── ExecutorError             the sandbox could not do its work
+        ├── IsolationUnavailable  this machine cannot protect a run as demanded
+        └── ExecutorClosed        the executor was used after ``close()``
+
+Faults of an untrusted program are never exceptions: they are an ``Execution`` or a ``Grade``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "CodeEnvsError",
+    "ConfigError",
+    "ExecutorClosed",
+    "ExecutorError",
+    "IsolationUnavailable",
+    "LiteralError",
+    "MissingExtra",
+    "ProblemError",
+    "ProposalFailed",
+    "RunError",
+    "UnknownName",
+    "ValueRefused",
+]
+
+
+class CodeEnvsError(Exception):
+    """Base of every exception that code-envs raises on purpose."""
+
+
+class ValueRefused(CodeEnvsError, ValueError):
+    """A value is outside the literal universe or over its bounds."""
+
+
+class LiteralError(CodeEnvsError, ValueError):
+    """A text is not a literal that code-envs accepts."""
+
+
+class ProblemError(CodeEnvsError, ValueError):
+    """A record is not a valid problem, case, seed, chain or report."""
+
+
+class ConfigError(CodeEnvsError, ValueError):
+    """A setting cannot be used; the message says what to do instead."""
+
+
+class UnknownName(ConfigError, LookupError):
+    """A name is not registered.
+
+    Args:
+        kind: What was looked up, in words ("mode", "environment").
+        name: The name that was given.
+        known: All valid names.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        near = get_close_matches(str(name), self.known, n=1, cutoff=0.4)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(self.known)}."
+        super().__init__(f"Unknown {kind} {name!r}. {hint}")
+
+
+class MissingExtra(CodeEnvsError, ImportError):
+    """An optional dependency is not installed.
+
+    Args:
+        package: The package that could not be imported.
+        extra: The extra of code-envs that installs it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed. Run: pip install 'code-envs[{extra}]'")
+
+
+class ProposalFailed(CodeEnvsError):
+    """A teacher found no problem that passes validation within its budget."""
+
+
+class RunError(CodeEnvsError):
+    """A run folder cannot be used, or another process is using it."""
+
+
+class ExecutorError(CodeEnvsError):
+    """The sandbox could not do its work; this is never a verdict on a program."""
+
+
+class IsolationUnavailable(ExecutorError):
+    """This machine cannot protect a run as demanded."""
+
+
+class ExecutorClosed(ExecutorError):
+    """The executor was used after ``close()``."""

@@ -1,0 +1,1 @@
+"""The four modes: one file for each."""

@@ -1,0 +1,425 @@
+"""The records that everything else passes around, and their JSON lines.
+
+All are frozen and validated when made. Values inside them are texts of literals (see
+:mod:`code_envs.values`): a record is hashable, reads well in a file, and hands out fresh values.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import math
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from code_envs.errors import LiteralError, ProblemError, ValueRefused
+from code_envs.values import encode_literal, parse_literal, write_literal
+
+__all__ = [
+    "PRECONDITION",
+    "PROPERTY",
+    "SCHEMA",
+    "Attempt",
+    "Case",
+    "Chain",
+    "Direction",
+    "Lineage",
+    "Mode",
+    "Problem",
+    "Report",
+    "Seed",
+    "load_chains",
+    "load_problems",
+    "parameters_of",
+    "save_records",
+    "wilson_interval",
+]
+
+SCHEMA = 1
+PRECONDITION = "pre_test_f"
+"""The name of the function that a precondition defines."""
+PROPERTY = "test_f"
+"""The name of the function that a property defines."""
+
+
+class Mode(StrEnum):
+    """What the student has to find."""
+
+    INDUCTION = "induction"  # a program from cases
+    ABDUCTION = "abduction"  # arguments from a program and its result
+    DEDUCTION = "deduction"  # the result from a program and its arguments
+    FUZZING = "fuzzing"  # arguments that break a property
+
+
+class Direction(StrEnum):
+    """How a problem was made from its parent."""
+
+    START = "start"
+    HARDER = "harder"
+    EASIER = "easier"
+    SIDEWAYS = "sideways"
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of the records: strict JSON in and out."""
+
+    def to_json(self) -> str:
+        """Write the record as one line of JSON, without the newline."""
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a record from JSON.
+
+        Raises:
+            ProblemError: The text is not such a record; says which field is wrong and how.
+        """
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.DecodeError as error:
+            raise ProblemError(f"not a valid {cls.__name__}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ProblemError(f"not a valid {cls.__name__}: the text is not UTF-8") from error
+
+    def but(self, **changes: Any) -> Self:
+        """Copy the record with some fields changed; a content key is made anew."""
+        if "key" in self.__struct_fields__:
+            changes.setdefault("key", "")
+        return msgspec.structs.replace(self, **changes)
+
+
+class Case(_Record, frozen=True):
+    """One call: literal arguments and the literal result.
+
+    Attributes:
+        arguments: A tuple literal with one item for each parameter, such as ``([3, 1], 2)``.
+        result: The literal result; empty where the student has to find it.
+    """
+
+    arguments: str
+    result: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            if type(parse_literal(self.arguments)) is not tuple:
+                raise ProblemError(f"arguments must be a tuple literal, not {self.arguments!r:.80}")
+            if self.result:
+                encode_literal(self.result)
+        except (LiteralError, ValueRefused) as error:
+            raise ProblemError(f"not a valid Case: {error}") from error
+
+    @classmethod
+    def of(cls, arguments: tuple[object, ...], result: object) -> Case:
+        """Make a case from values."""
+        return cls(arguments=write_literal(arguments), result=write_literal(result))
+
+    def values(self) -> tuple[Any, ...]:
+        """Read the arguments, freshly."""
+        value = parse_literal(self.arguments)
+        assert isinstance(value, tuple)
+        return value
+
+    def call(self) -> bytes:
+        """Encode the arguments, in order, for the executor."""
+        return encode_literal(self.arguments, ordered=True)
+
+    def expected(self) -> bytes:
+        """Encode the result canonically."""
+        return encode_literal(self.result)
+
+    def shown(self) -> str:
+        """The arguments as they stand between the parentheses of a call."""
+        return ", ".join(write_literal(value) for value in self.values())
+
+
+class Seed(_Record, frozen=True):
+    """A snippet of real code.
+
+    Attributes:
+        text: The source, as it was found.
+        origin: Where it was found, such as ``python3.11/heapq.py:120-160``.
+        licence: The SPDX identifier of its licence, or ``unknown``.
+    """
+
+    text: str
+    origin: str
+    licence: str = "unknown"
+
+
+class Lineage(_Record, frozen=True):
+    """Where a problem stands in its chain.
+
+    Attributes:
+        chain: The id of the chain, the same for all its problems.
+        parent: The key of the problem that it was made from; empty at turn 0.
+        turn: 0 for the first problem of a chain.
+        direction: How it was made from its parent.
+        change: The name of the mutation that made it, or of what it was made from.
+        level: The teacher's own difficulty level, 0 easiest.
+        teacher: The name of the teacher.
+        origin: Where the code came from; empty if the teacher made it up.
+        licence: The licence of that code.
+    """
+
+    chain: str = ""
+    parent: str = ""
+    turn: int = 0
+    direction: Direction = Direction.START
+    change: str = ""
+    level: int = 0
+    teacher: str = ""
+    origin: str = ""
+    licence: str = ""
+
+
+class Attempt(_Record, frozen=True):
+    """One reply of a student and what it was worth."""
+
+    reply: str
+    outcome: str
+    reason: str = ""
+
+
+class Report(_Record, frozen=True):
+    """What a student did on a problem.
+
+    Attributes:
+        problem: The key of the problem.
+        student: The name of the student, with its settings.
+        attempts: Scored attempts; those lost to infrastructure faults do not count.
+        passes: How many of them passed.
+        solved: Some attempts that passed.
+        failed: Some that did not.
+    """
+
+    problem: str
+    student: str
+    attempts: int
+    passes: int
+    solved: tuple[Attempt, ...] = ()
+    failed: tuple[Attempt, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.passes <= self.attempts:
+            raise ProblemError(f"a report has {self.passes} passes in {self.attempts} attempts")
+
+    @property
+    def rate(self) -> float:
+        """The pass rate; NaN without attempts."""
+        return self.passes / self.attempts if self.attempts else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % Wilson score interval of the pass rate."""
+        return wilson_interval(self.passes, self.attempts)
+
+
+def wilson_interval(passes: float, attempts: float, z: float = 1.959964) -> tuple[float, float]:
+    """The Wilson score interval of a proportion.
+
+    Args:
+        passes: Successes, in [0, attempts].
+        attempts: Trials.
+        z: The normal quantile; 95 % by default.
+
+    Returns:
+        Lower and upper bound; (0, 1) without attempts.
+    """
+    if attempts <= 0:
+        return 0.0, 1.0
+    rate, share = passes / attempts, z * z / attempts
+    middle = (rate + share / 2) / (1 + share)
+    half = z / (1 + share) * math.sqrt(rate * (1 - rate) / attempts + share / (4 * attempts))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class Problem(_Record, frozen=True):
+    """One frozen, verifiable record.
+
+    Attributes:
+        mode: What the student has to find.
+        program: Python source that defines ``entry``. In induction it is the gold answer; in
+            differential fuzzing the faulty variant.
+        signature: How ``entry`` is called, such as ``f(xs: list[int], k: int) -> int``.
+        entry: The name of the function.
+        message: What the problem is about, in words; the specification in differential fuzzing.
+        cases: Induction: the visible cases. Abduction and deduction: exactly one.
+        hidden: Induction: the cases that only the grader knows.
+        precondition: Source that defines ``pre_test_f``, with the parameters of ``entry``; the
+            arguments count only if it returns exactly ``True``. Optional in abduction.
+        property: Property fuzzing: source that defines ``test_f``; it calls ``entry``.
+        reference: Differential fuzzing: source that defines a correct ``entry``.
+        witness: Fuzzing: arguments that break it, as a tuple literal.
+        lineage: Where it stands in its chain.
+        measurements: What students did on it.
+        tags: Free labels, such as the building blocks of the program.
+        schema: The version of this record; the current one where it is 0.
+        key: The content key: 16 hexadecimal digits over everything but lineage, measurements and
+            tags. Made when empty, checked when given.
+    """
+
+    mode: Mode
+    program: str
+    signature: str
+    entry: str = "f"
+    message: str = ""
+    cases: tuple[Case, ...] = ()
+    hidden: tuple[Case, ...] = ()
+    precondition: str = ""
+    property: str = ""
+    reference: str = ""
+    witness: str = ""
+    lineage: Lineage = Lineage()
+    measurements: tuple[Report, ...] = ()
+    tags: tuple[str, ...] = ()
+    schema: int = 0
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.schema:  # not the default, so that every written record states it
+            msgspec.structs.force_setattr(self, "schema", SCHEMA)
+        if self.schema != SCHEMA:
+            raise ProblemError(f"the record has schema {self.schema}; this version reads schema {SCHEMA}")
+        for complaint in _shape_complaints(self):
+            raise ProblemError(f"not a valid {self.mode} problem: {complaint}")
+        key = _content_key(self)
+        if self.key not in ("", key):
+            raise ProblemError(f"the content has key {key}, not {self.key}: it was changed after the key was made")
+        msgspec.structs.force_setattr(self, "key", key)
+
+    @builtins.property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters of ``entry``, in order."""
+        return parameters_of(self.signature)
+
+    @builtins.property
+    def differential(self) -> bool:
+        """Whether this is fuzzing of a faulty variant against a reference."""
+        return bool(self.reference)
+
+
+def _shape_complaints(problem: Problem) -> Iterator[str]:
+    try:
+        count = len(problem.parameters)
+    except ValueError as error:
+        yield str(error)
+        return
+    if not problem.signature.startswith(problem.entry + "("):
+        yield f"the signature must begin with {problem.entry + '('!r}"
+    calls = [case.values() for case in (*problem.cases, *problem.hidden)]
+    if any(len(call) != count for call in calls):
+        yield f"a case has another number of arguments than the {count} parameters of {problem.signature!r}"
+    yield from _mode_complaints(problem)
+
+
+def _mode_complaints(problem: Problem) -> Iterator[str]:
+    match problem.mode:
+        case Mode.INDUCTION:
+            if not problem.cases or not all(case.result for case in (*problem.cases, *problem.hidden)):
+                yield "it needs visible cases, and every case needs its result"
+        case Mode.ABDUCTION | Mode.DEDUCTION:
+            if len(problem.cases) != 1 or problem.hidden:
+                yield f"it has exactly one case, not {len(problem.cases)} and {len(problem.hidden)} hidden ones"
+        case Mode.FUZZING:
+            if not problem.precondition:
+                yield "it needs a precondition"
+            if bool(problem.property) == bool(problem.reference):
+                yield "it needs either a property or a reference"
+
+
+def _content_key(problem: Problem) -> str:
+    aside = {"lineage", "measurements", "tags", "key"}
+    content = {name: getattr(problem, name) for name in problem.__struct_fields__ if name not in aside}
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]
+
+
+@lru_cache(maxsize=4096)
+def parameters_of(signature: str) -> tuple[str, ...]:
+    """Read the parameter names of a signature such as ``f(xs: list[int], k: int = 2) -> int``.
+
+    Raises:
+        ProblemError: It is not a signature, or has keyword-only or starred parameters.
+    """
+    if len(signature) > 2000 or "\n" in signature:
+        raise ProblemError("a signature is one line of at most 2000 characters")
+    try:
+        body = ast.parse(f"def {signature}: pass").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise ProblemError(f"{signature!r} is not a signature") from error
+    if len(body) != 1 or not isinstance(body[0], ast.FunctionDef):
+        raise ProblemError(f"{signature!r} is not a signature")
+    arguments = body[0].args
+    if arguments.vararg or arguments.kwarg or arguments.kwonlyargs:
+        raise ProblemError(f"{signature!r}: starred and keyword-only parameters are not supported")
+    return tuple(argument.arg for argument in (*arguments.posonlyargs, *arguments.args))
+
+
+class Chain(_Record, frozen=True):
+    """The problems that descend from one seed, turn by turn.
+
+    Attributes:
+        id: The id that all its problems carry in their lineage.
+        problems: In order of turns; siblings are variants of one core task.
+        seed: The snippet that the first one was made from, if any.
+    """
+
+    id: str
+    problems: tuple[Problem, ...]
+    seed: Seed | None = None
+
+    def __post_init__(self) -> None:
+        keys = {""}
+        for problem in self.problems:
+            if problem.lineage.chain != self.id:
+                raise ProblemError(f"problem {problem.key} belongs to chain {problem.lineage.chain!r}, not {self.id!r}")
+            if problem.lineage.parent not in keys:
+                raise ProblemError(f"the parent {problem.lineage.parent} of problem {problem.key} is not in the chain")
+            keys.add(problem.key)
+
+
+RecordT = TypeVar("RecordT", bound=_Record)
+
+
+def load_problems(path: str | Path) -> Iterator[Problem]:
+    """Read problems from a file of JSON lines, one by one.
+
+    Raises:
+        ProblemError: A line is not a problem; names the file and the line.
+        FileNotFoundError: There is no such file.
+    """
+    return _load(Path(path), Problem)
+
+
+def load_chains(path: str | Path) -> Iterator[Chain]:
+    """Read chains from a file of JSON lines; see :func:`load_problems`."""
+    return _load(Path(path), Chain)
+
+
+def _load(path: Path, kind: type[RecordT]) -> Iterator[RecordT]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    yield kind.from_json(line)
+                except ProblemError as error:
+                    raise ProblemError(f"{path}:{number}: {error}") from error
+
+
+def save_records(path: str | Path, records: Iterable[Problem | Chain]) -> int:
+    """Write records as JSON lines, replacing the file.
+
+    Returns:
+        How many were written.
+    """
+    count = 0
+    with Path(path).open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(record.to_json() + "\n")
+            count += 1
+    return count

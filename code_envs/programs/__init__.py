@@ -1,0 +1,1 @@
+"""Tools over program text: inputs by type, mutants, source checks."""

@@ -1,0 +1,1 @@
+"""Students: they answer prompts."""

@@ -1,0 +1,1 @@
+"""Teachers: they propose problems."""

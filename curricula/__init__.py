@@ -1,0 +1,1 @@
+"""Curricula: which difficulty, which mode and which problem come next."""
