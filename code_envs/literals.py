@@ -130,7 +130,8 @@ def _tokens(text: str) -> Iterator[_Token]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise LiteralError(f"unexpected {text[at]!r} in a literal")
+            yield _Token("other", text[at])  # refused when it is reached; nothing after it can matter
+            return
         at, kind = match.end(), match.lastgroup or ""
         if kind == "number" and at < len(text) and (text[at].isalnum() or text[at] in "._"):
             raise LiteralError(f"{text[match.start() : at + 1]!r:.40} is not a number")

@@ -69,6 +69,17 @@ class Direction(StrEnum):
 class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of the records: strict JSON in and out."""
 
+    def __post_init__(self) -> None:
+        """Check and convert what the constructor was given, as reading from JSON would."""
+        for name, kind in _field_types(type(self)):
+            given = getattr(self, name)
+            try:
+                value = msgspec.convert(given, kind)
+            except msgspec.ValidationError as error:
+                raise ProblemError(f"not a valid {type(self).__name__}: {name}: {error}") from error
+            if value is not given:
+                msgspec.structs.force_setattr(self, name, value)
+
     def to_json(self) -> str:
         """Write the record as one line of JSON, without the newline."""
         return msgspec.json.encode(self, order="deterministic").decode()
@@ -94,6 +105,11 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return msgspec.structs.replace(self, **changes)
 
 
+@lru_cache(maxsize=64)
+def _field_types(kind: type[_Record]) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.type) for field in msgspec.structs.fields(kind))
+
+
 class Case(_Record, frozen=True):
     """One call: literal arguments and the literal result.
 
@@ -106,6 +122,7 @@ class Case(_Record, frozen=True):
     result: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         try:
             if type(parse_literal(self.arguments)) is not tuple:
                 raise ProblemError(f"arguments must be a tuple literal, not {self.arguments!r:.80}")
@@ -206,6 +223,7 @@ class Report(_Record, frozen=True):
     failed: tuple[Attempt, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.passes <= self.attempts:
             raise ProblemError(f"a report has {self.passes} passes in {self.attempts} attempts")
 
@@ -282,6 +300,7 @@ class Problem(_Record, frozen=True):
     key: str = ""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.schema:  # not the default, so that every written record states it
             msgspec.structs.force_setattr(self, "schema", SCHEMA)
         if self.schema != SCHEMA:
@@ -374,6 +393,7 @@ class Chain(_Record, frozen=True):
     seed: Seed | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         keys = {""}
         for problem in self.problems:
             if problem.lineage.chain != self.id:

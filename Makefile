@@ -1,0 +1,38 @@
+# `make demo` and `make test` set up everything they need in .venv, from nothing.
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+
+.PHONY: demo test lint bench format clean
+
+demo: $(VENV)/.ready-report
+	$(BIN)/code-envs demo -o runs/demo
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.ready-report
+	$(BIN)/python -m code_envs.benchmarks.throughput
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "code-envs needs Python 3.11 or newer: install it, or run 'make PYTHON=/path/to/python3 …'." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each extra; a changed pyproject.toml installs again.
+$(VENV)/.ready-%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
