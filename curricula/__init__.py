@@ -1,1 +1,35 @@
-"""Curricula: which difficulty, which mode and which problem come next."""
+"""Curricula: which mode and which difficulty come next.
+
+>>> from code_envs.curricula import TargetRate
+>>> env = gymnasium.make("code_envs/Mixed-v0", curriculum=TargetRate(0.5))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from code_envs.curricula.target_rate import TargetRate
+
+from code_envs.envs.curriculum import Curriculum
+from code_envs.errors import UnknownName
+
+__all__ = ["CURRICULA", "Curriculum", "TargetRate", "make_curriculum"]
+
+CURRICULA: dict[str, Callable[..., Curriculum]] = {"target-rate": TargetRate}
+"""The curricula by name."""
+
+
+def make_curriculum(name: str, **settings: Any) -> Curriculum:
+    """Make a curriculum by name.
+
+    Args:
+        name: One of :data:`CURRICULA`.
+        settings: Keywords of that curriculum.
+
+    Raises:
+        UnknownName: There is no such curriculum; names the nearest one.
+    """
+    if name not in CURRICULA:
+        raise UnknownName("curriculum", name, CURRICULA)
+    return CURRICULA[name](**settings)
