@@ -1,0 +1,167 @@
+"""What runs in the child: one untrusted program, its calls, and their results.
+
+Everything here shares an interpreter with the program, which can read and change all of it. So
+nothing here is a verdict: the client treats whatever arrives as a claim, and the kernel holds the
+limits. Standard library only.
+"""
+
+from __future__ import annotations
+
+import builtins
+import gc
+import io
+import os
+import random
+import sys
+from collections.abc import Callable
+from mmap import mmap
+from types import ModuleType
+from typing import NoReturn
+
+from code_envs.codec import MAX_BYTES, EncodeError, decode, encode
+from code_envs.executor.frame import CLAIMS, LENGTH, MAX_MESSAGE, MAX_NAME, RECORD, REQUEST, RESULT
+
+__all__ = ["run"]
+
+_CODE = {name: code for code, name in enumerate(CLAIMS)}
+
+
+class _Request:
+    """Reads the request map from its beginning."""
+
+    def __init__(self, memory: mmap) -> None:
+        self.memory, self.at = memory, REQUEST.size
+        sizes = REQUEST.unpack_from(memory)
+        self.calls, self.seed, self.recursion, self.stdout_bytes, self.result_bytes, self.coerce = sizes[2:]
+        self.program = self._take(sizes[0]).decode("utf-8", "surrogatepass")
+        self.entry = self._take(sizes[1]).decode("utf-8", "surrogatepass")
+
+    def _take(self, size: int) -> bytes:
+        self.at += size
+        return self.memory[self.at - size : self.at]
+
+    def call(self) -> bytes:
+        return self._take(LENGTH.unpack(self._take(LENGTH.size))[0])
+
+
+class _Recorder:
+    """Writes the result map; the count goes last, so that a killed call leaves no half record."""
+
+    def __init__(self, memory: mmap, stdout_bytes: int, result_bytes: int) -> None:
+        self.memory, self.at, self.left = memory, RESULT.size + stdout_bytes, result_bytes
+        self.records = self.captured = self.shared = 0
+
+    def head(self, finished: int) -> None:
+        RESULT.pack_into(self.memory, 0, finished, self.shared, self.records, self.captured)
+
+    def put(self, status: str, mutated: bool = False, name: str = "", message: str = "", value: bytes = b"") -> None:
+        name_bytes = name[:MAX_NAME].encode("utf-8", "replace")
+        message_bytes = message[:MAX_MESSAGE].encode("utf-8", "replace")
+        head = RECORD.pack(_CODE[status], mutated, len(name_bytes), len(message_bytes), len(value))
+        record = b"".join((head, name_bytes, message_bytes, value))
+        self.memory[self.at : self.at + len(record)] = record
+        self.at += len(record)
+        self.left -= len(value)
+        self.records += 1
+        self.head(0)
+
+    def fail(self, error: BaseException, mutated: bool = False) -> None:
+        """Record an exception of the program."""
+        if isinstance(error, SystemExit):
+            status = "exited"
+        elif isinstance(error, RecursionError):
+            status = "recursion"
+        else:
+            status = "memory" if isinstance(error, MemoryError) else "raised"
+        self.put(status, mutated, *_describe(error))
+
+
+class _Capture(io.BufferedIOBase):
+    """Standard output and error: kept in the result map up to a bound, dropped after."""
+
+    def __init__(self, recorder: _Recorder, size: int) -> None:
+        self._recorder, self._size = recorder, size
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        start = self._recorder.captured
+        kept = bytes(data[: self._size - start])
+        if kept:
+            self._recorder.memory[RESULT.size + start : RESULT.size + start + len(kept)] = kept
+            self._recorder.captured = start + len(kept)
+            self._recorder.head(0)
+        return len(data)
+
+
+def _describe(error: BaseException) -> tuple[str, str]:
+    """Name an exception and give its message, whatever its own methods do."""
+    try:
+        name = str(type(error).__name__)
+        if isinstance(error, SyntaxError):
+            return name, f"line {error.lineno}: {error.msg}"
+        return name, str(error)
+    except BaseException:
+        return "Exception", "its message cannot be shown"
+
+
+def _load(request: _Request) -> Callable[..., object]:
+    """Execute the program as a module named ``program`` and find its entry."""
+    module = ModuleType("program")
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["program"] = sys.modules["__main__"] = module
+    exec(compile(request.program, "<program>", "exec", dont_inherit=True), module.__dict__)
+    if request.entry not in module.__dict__:
+        raise NameError(f"the program defines no function {request.entry!r}")
+    found: Callable[..., object] = module.__dict__[request.entry]
+    return found
+
+
+def _is_changed(arguments: tuple[object, ...], before: bytes) -> bool:
+    try:
+        return encode(arguments, ordered=True, max_bytes=2 * MAX_BYTES) != before
+    except EncodeError:
+        return True
+
+
+def _call(entry: Callable[..., object], data: bytes, recorder: _Recorder, coerce: bool) -> None:
+    arguments: tuple[object, ...] = decode(data)  # type: ignore[assignment]
+    try:
+        result = entry(*arguments)
+    except BaseException as error:
+        recorder.fail(error, _is_changed(arguments, data))
+        return
+    try:
+        value = encode(result, coerce=coerce, max_bytes=min(recorder.left, MAX_BYTES))
+    except EncodeError as error:
+        recorder.put("too_large", _is_changed(arguments, data), "", str(error))
+    except BaseException as error:  # only a subclass taken as its base type runs code of the program here
+        recorder.fail(error, _is_changed(arguments, data))
+    else:
+        recorder.put("ok", _is_changed(arguments, data), value=value)
+
+
+def run(request_map: mmap, result_map: mmap) -> NoReturn:
+    """Run the program in the request map and leave for good; every limit is in force already."""
+    request = _Request(request_map)
+    recorder = _Recorder(result_map, request.stdout_bytes, request.result_bytes)
+    capture = _Capture(recorder, request.stdout_bytes)
+    stream = io.TextIOWrapper(capture, encoding="utf-8", errors="backslashreplace", newline="\n", line_buffering=True)
+    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = stream  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = None  # type: ignore[assignment,misc]
+    random.seed(request.seed)
+    gc.enable()
+    leave, flush = os._exit, stream.flush
+    sys.setrecursionlimit(request.recursion)
+    try:
+        entry = _load(request)
+    except BaseException as error:
+        recorder.shared = 1
+        recorder.fail(error)
+    else:
+        for _ in range(request.calls):
+            _call(entry, request.call(), recorder, bool(request.coerce))
+    flush()
+    recorder.head(1)
+    leave(0)

@@ -1,0 +1,197 @@
+"""The client's end of one zygote: its process, its control socket and its two shared maps."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from mmap import mmap
+
+from code_envs.errors import IsolationUnavailable
+from code_envs.executor import wire
+from code_envs.executor.frame import COMMAND, MAP_BYTES, REPLY
+from code_envs.executor.types import Execution, Isolation, Job, Limits
+
+__all__ = ["Zygote", "ZygoteDied"]
+
+_SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
+_F_ADD_SEALS, _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW = 1033, 1, 2, 4
+_PUNCH_HOLE = 3  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
+_WIPED = 16 << 10  # bytes that are zeroed in place; what lies behind is given back to the kernel
+START_SECONDS = 60.0
+GRACE_SECONDS = 10.0  # on top of the wall limit, until the zygote itself counts as hung
+
+
+class ZygoteDied(Exception):
+    """The zygote does not answer any more; its last job did not get a verdict."""
+
+
+class _Shared:
+    """A sealed memory map that another process shares; its size can never change."""
+
+    def __init__(self, name: str, writable: bool) -> None:
+        self.descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.descriptor, MAP_BYTES)
+        self.memory = mmap(self.descriptor, MAP_BYTES)
+        fcntl.fcntl(self.descriptor, _F_ADD_SEALS, _SEAL_SEAL | _SEAL_SHRINK | _SEAL_GROW)
+        # opened anew, so that a read-only descriptor can never be mapped writable
+        mode = os.O_RDWR if writable else os.O_RDONLY
+        self.theirs = os.open(f"/proc/self/fd/{self.descriptor}", mode | os.O_CLOEXEC)
+
+    def wipe(self) -> None:
+        """Leave nothing of this run to the next one."""
+        self.memory[:_WIPED] = bytes(_WIPED)
+        try:
+            os.lseek(self.descriptor, _WIPED, os.SEEK_DATA)
+        except OSError:
+            return  # nothing was written behind
+        size = ctypes.c_long(MAP_BYTES - _WIPED)
+        if _libc.fallocate(self.descriptor, _PUNCH_HOLE, ctypes.c_long(_WIPED), size) != 0:
+            self.memory[_WIPED:] = bytes(MAP_BYTES - _WIPED)
+
+    def close(self) -> None:
+        self.memory.close()
+        os.close(self.descriptor)
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Zygote:
+    """One fork server. Not safe to share between threads; the pool lends it to one at a time.
+
+    The constructor returns before the server is ready: wait until :meth:`fileno` is readable, then
+    call :meth:`finish_start`.
+
+    Args:
+        isolation: The level to set up.
+        variant: Chooses the hash seed; every server has an address layout of its own anyway.
+    """
+
+    def __init__(self, isolation: Isolation, variant: int = 0) -> None:
+        self.isolation, self.ready, self.landlock = isolation, False, 0
+        self.deadline = time.monotonic() + START_SECONDS
+        self._job: tuple[Job, Limits] | None = None
+        self._request, self._result = _Shared("request", writable=False), _Shared("result", writable=True)
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        passed = (theirs.fileno(), self._request.theirs, self._result.theirs)
+        try:
+            self._process = _start_process(isolation, variant, passed)
+        finally:
+            theirs.close()
+            os.close(self._request.theirs)
+            os.close(self._result.theirs)
+
+    def fileno(self) -> int:
+        """Return the control socket, readable when there is something to collect."""
+        return self._socket.fileno()
+
+    @property
+    def pid(self) -> int:
+        """The monitor's process id."""
+        return self._process.pid
+
+    def finish_start(self) -> None:
+        """Take the server's word that it is ready.
+
+        Raises:
+            IsolationUnavailable: It could not set up the level; the message says what failed.
+        """
+        message = self._receive()
+        assert self._process.stderr is not None
+        if not message.startswith(b"R"):
+            self._process.wait()
+            reason = self._process.stderr.read().decode("utf-8", "replace").strip()[-300:]
+            raise IsolationUnavailable(reason or f"the interpreter ended with {self._process.returncode}")
+        self._process.stderr.close()
+        self.ready, self.landlock = True, int(message[1:])
+
+    def submit(self, job: Job, request: bytes, limits: Limits) -> None:
+        """Hand a packed job over.
+
+        Raises:
+            ZygoteDied: The server has gone.
+        """
+        self._job = job, limits
+        self.deadline = time.monotonic() + limits.wall_seconds + GRACE_SECONDS
+        self._request.memory[: len(request)] = request
+        try:
+            self._socket.send(COMMAND.pack(limits.wall_seconds, limits.cpu_seconds, limits.memory_mib << 20))
+        except OSError as error:
+            raise ZygoteDied from error
+
+    def collect(self) -> list[Execution] | None:
+        """Read what became of the job, then wipe both maps.
+
+        Returns:
+            One execution per call; None if the sandbox failed.
+
+        Raises:
+            ZygoteDied: The server has gone.
+        """
+        message = self._receive()
+        if len(message) != REPLY.size or self._job is None:
+            raise ZygoteDied
+        status, late, cpu, wall, peak = REPLY.unpack(message)
+        job, limits = self._job
+        self._job = None
+        ending = wire.Ending(status, late == 1, cpu, wall, peak)
+        with memoryview(self._result.memory) as view:
+            done = wire.read(view, job, limits, ending, self.isolation)
+        self._request.wipe()
+        self._result.wipe()
+        return done
+
+    def _receive(self) -> bytes:
+        try:
+            return self._socket.recv(64)
+        except OSError:
+            return b""
+
+    def kill(self) -> None:
+        """Ask the monitor to end everything at once; safe from any thread."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """End the processes and free every resource; waits for the end."""
+        self.kill()
+        try:
+            self._process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._release()
+
+    def abandon(self) -> None:
+        """Let go, in a forked copy of the client, of what belongs to the original."""
+        self._process.returncode = 0  # not our child: nothing to wait for
+        self._release()
+
+    def _release(self) -> None:
+        self._socket.close()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        self._request.close()
+        self._result.close()
+
+
+def _start_process(isolation: Isolation, variant: int, passed: tuple[int, int, int]) -> subprocess.Popen[bytes]:
+    control, request, result = passed
+    config = {"level": isolation.value, "control": control, "request": request, "result": result, "client": os.getpid()}
+    # -I without its -E: the only PYTHON variable is the hash seed below, which -E would ignore
+    return subprocess.Popen(
+        [sys.executable, "-s", "-P", "-S", "-B", "-W", "ignore", _SCRIPT, json.dumps(config)],
+        pass_fds=passed,
+        env={"PYTHONHASHSEED": str(variant), "LC_ALL": "C.UTF-8"},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )

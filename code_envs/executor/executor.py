@@ -1,0 +1,253 @@
+"""The public face of the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+from code_envs.codec import EncodeError, encode
+from code_envs.errors import ConfigError, ExecutorClosed, ValueRefused
+from code_envs.executor import ladder, wire
+from code_envs.executor.pool import Batch, Pool
+from code_envs.executor.types import Execution, Isolation, Job, Limits
+
+__all__ = ["Executor", "shared_executor"]
+
+
+class Executor:
+    """Runs untrusted programs, each in a fresh and isolated process.
+
+    Safe to use from many threads and event loops at once. A forked copy of the client starts
+    processes of its own, and so does a pickled or copied executor: only the configuration travels.
+
+    Args:
+        workers: How many programs may run at once; one per available core if None.
+        limits: What a program may use, unless a call says otherwise.
+        min_isolation: Refuse to run below this level.
+        allow_unsafe: Run even where nothing can protect the machine. Never do so with programs that
+            a model wrote.
+
+    Raises:
+        ConfigError: A setting is out of range.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008  # frozen
+        min_isolation: Isolation = Isolation.SECCOMP,
+        allow_unsafe: bool = False,
+        *,
+        _level: Isolation | None = None,
+    ) -> None:
+        if workers is not None and workers < 1:
+            raise ConfigError(f"workers is {workers}; give at least 1, or None for one per core.")
+        self.limits = wire.check_limits(limits)
+        self.min_isolation, self.allow_unsafe = Isolation(min_isolation), allow_unsafe
+        if self.min_isolation is Isolation.UNSAFE and not allow_unsafe:
+            raise ConfigError("min_isolation 'unsafe' protects nothing; to accept that, give allow_unsafe=True.")
+        self._configured_workers, self._level = workers, _level
+        self.workers = workers or _available_cores()
+        self._isolation: Isolation | None = None
+        self._pool = Pool(self.workers)
+        self._threads: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._finalizer = weakref.finalize(self, self._pool.close)
+        _live.add(self)
+
+    def run(
+        self,
+        program: str,
+        entry: str,
+        calls: Sequence[Sequence[object]],
+        limits: Limits | None = None,
+        seed: int = 0,
+        *,
+        variant: int = 0,
+        coerce: bool = False,
+    ) -> list[Execution]:
+        """Run one program and make calls into it.
+
+        Args:
+            program: Python source.
+            entry: The name of the function to call.
+            calls: The arguments of each call, literal values.
+            limits: What the program may use, over all calls together.
+            seed: Seeds ``random`` in the program's process.
+            variant: 0 for grading; others have another hash seed and address layout.
+            coerce: Take results of a subclass as their base type.
+
+        Returns:
+            One execution per call.
+
+        Raises:
+            ValueRefused: An argument is not a literal value.
+            ConfigError: A limit is out of range.
+            IsolationUnavailable: This machine cannot protect a run as demanded.
+            ExecutorClosed: The executor is closed.
+            ExecutorError: No sandbox process can be started, or there are too many calls.
+        """
+        return self.run_jobs([_make_job(program, entry, calls, limits, seed, variant, coerce)])[0]
+
+    def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
+        """Run many jobs in parallel over the workers.
+
+        Args:
+            jobs: What to run.
+
+        Returns:
+            One list of executions per job, in the order of the jobs.
+
+        Raises:
+            ConfigError: A limit is out of range.
+            IsolationUnavailable: This machine cannot protect a run as demanded.
+            ExecutorClosed: The executor is closed.
+            ExecutorError: No sandbox process can be started, or a job has too many calls.
+        """
+        for job in jobs:
+            wire.check_job(job)
+        return Batch(self._pool, self.isolation, jobs, self.limits).run()
+
+    async def arun(
+        self,
+        program: str,
+        entry: str,
+        calls: Sequence[Sequence[object]],
+        limits: Limits | None = None,
+        seed: int = 0,
+        *,
+        variant: int = 0,
+        coerce: bool = False,
+    ) -> list[Execution]:
+        """Do what :meth:`run` does, without blocking the event loop."""
+        return (await self.arun_jobs([_make_job(program, entry, calls, limits, seed, variant, coerce)]))[0]
+
+    async def arun_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
+        """Do what :meth:`run_jobs` does, without blocking the event loop.
+
+        A cancelled wait leaves a run that has begun to its limits; its result is dropped.
+        """
+        with self._lock:
+            if self._pool.closed:
+                raise ExecutorClosed("The executor is closed; make a new one.")
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="code-envs-executor")
+            threads = self._threads
+        return await asyncio.get_running_loop().run_in_executor(threads, self.run_jobs, jobs)
+
+    @property
+    def isolation(self) -> Isolation:
+        """The level in force; finding it out starts the first process.
+
+        Raises:
+            IsolationUnavailable: This machine cannot protect a run as demanded.
+            ExecutorClosed: The executor is closed.
+        """
+        with self._lock:
+            if self._pool.closed:
+                raise ExecutorClosed("The executor is closed; make a new one.")
+            if self._isolation is None:
+                zygote = self._first_zygote()
+                self._pool.adopt(zygote)
+                self._isolation = zygote.isolation
+            return self._isolation
+
+    def _first_zygote(self) -> ladder.Zygote:
+        if self._level is not None:
+            ladder.check_platform()
+            return ladder.start(self._level)
+        return ladder.establish(self.min_isolation, self.allow_unsafe)
+
+    def close(self) -> None:
+        """End every process; a run in flight ends with ``ExecutorClosed``. Closing twice is fine."""
+        self._finalizer()
+        with self._lock:
+            threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Executor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        settings = (self._configured_workers, self.limits, self.min_isolation, self.allow_unsafe)
+        return _rebuild, (*settings, self._level)
+
+    def __repr__(self) -> str:
+        level = "closed" if self._pool.closed else self._isolation or "not started"
+        return f"Executor(workers={self.workers}, isolation={level})"
+
+    def _forget(self) -> None:
+        """Start anew in a forked copy of the client."""
+        self._lock = threading.Lock()
+        self._pool.abandon()
+        self._isolation, self._threads = None, None
+
+
+def _rebuild(workers: int | None, limits: Limits, minimum: Isolation, unsafe: bool, level: Isolation | None) -> Executor:
+    return Executor(workers, limits, minimum, unsafe, _level=level)
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _make_job(
+    program: str,
+    entry: str,
+    calls: Sequence[Sequence[object]],
+    limits: Limits | None,
+    seed: int,
+    variant: int,
+    coerce: bool,
+) -> Job:
+    encoded = []
+    for index, arguments in enumerate(calls):
+        try:
+            encoded.append(encode(tuple(arguments), ordered=True))
+        except EncodeError as error:
+            raise ValueRefused(f"The arguments of call {index} are not literal values: {error}.") from error
+    return Job(
+        program=program, entry=entry, calls=encoded, limits=limits, seed=seed, variant=variant, coerce=coerce
+    )
+
+
+_live: weakref.WeakSet[Executor] = weakref.WeakSet()
+_shared: Executor | None = None
+_shared_lock = threading.Lock()
+
+
+def shared_executor() -> Executor:
+    """Return the executor of this process, made on first use and closed at exit.
+
+    Returns:
+        One executor with the default settings; a new one if the last was closed.
+    """
+    global _shared
+    with _shared_lock:
+        if _shared is None or _shared._pool.closed:
+            _shared = Executor()
+        return _shared
+
+
+def _after_fork() -> None:
+    global _shared_lock
+    _shared_lock = threading.Lock()
+    for executor in list(_live):
+        executor._forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

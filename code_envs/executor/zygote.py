@@ -1,0 +1,216 @@
+"""The blind fork server: started by path in a clean interpreter, never imported by the client.
+
+Its heap is inherited by every child, so it must never hold a program, an input or a result: the
+control socket carries limits one way, exit status and resource use the other way. Requests and
+results pass through shared memory that only the client and the children look into.
+
+The process that the client starts becomes the monitor: it forks the zygote (process 1 of its own
+process namespace), waits for it, and ends it when the client ends.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from types import ModuleType
+from typing import NoReturn
+
+
+def _stub_packages() -> None:
+    """Make the few files of this package importable without running any ``__init__``."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    for name, place in (("code_envs", os.path.dirname(here)), ("code_envs.executor", here)):
+        package = ModuleType(name)
+        package.__path__ = [place]
+        sys.modules[name] = package
+
+
+if __name__ == "__main__":
+    _stub_packages()
+
+from mmap import MAP_SHARED, PROT_READ, PROT_WRITE, mmap  # noqa: E402
+
+from code_envs.executor import bpf, child, confine, policy  # noqa: E402
+from code_envs.executor.frame import COMMAND, MAP_BYTES, REPLY  # noqa: E402
+from code_envs.executor.preload import preload  # noqa: E402
+from code_envs.executor.syscalls import machine, table  # noqa: E402
+
+_SLICE = 0.25  # seconds between two looks at whether the client still lives
+_SLACK = 2 << 20
+
+
+class Zygote:
+    """Serves one request after the other, each in a fresh child."""
+
+    def __init__(self, config: dict[str, int | str]) -> None:
+        self.level = str(config["level"])
+        self.control, self.client = int(config["control"]), int(config["client"])
+        self.maps = int(config["request"]), int(config["result"])
+        self.arch = machine()
+        self.numbers = table(self.arch)
+        self.libc = confine.Libc(self.numbers)
+
+    def start(self) -> NoReturn:
+        """Confine this process, split into monitor and zygote, and serve."""
+        _write_score()
+        self.base = _address_space() + 2 * MAP_BYTES + _SLACK
+        confine.drop_user(self.libc)
+        if self.level == "full":
+            confine.enter_namespaces(self.libc)
+        self.landlock = self._enter_landlock()
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, signal.SIGTERM])
+        pid = os.fork()
+        if pid:
+            self._watch(pid)
+        self._serve()
+
+    def _enter_landlock(self) -> int:
+        if self.level not in ("full", "no_userns"):
+            return 0
+        confine.forbid_privileges(self.libc)  # Landlock asks for it
+        version = confine.enter_landlock(self.libc)
+        if version == 0 and self.level == "no_userns":
+            raise OSError("this kernel has no Landlock")
+        return version
+
+    def _seal(self, instructions: list[bpf.Instruction]) -> None:
+        """Take the last steps before the filter, then the filter."""
+        confine.drop_capabilities(self.libc)
+        confine.forbid_privileges(self.libc)
+        confine.lower_limits()
+        if self.level != "unsafe":
+            bpf.install(self.libc.library, self.numbers["seccomp"], bpf.prepare(instructions))
+
+    def _watch(self, zygote: int) -> NoReturn:
+        """Be the monitor: hold nothing, reap the zygote, end it when the client ends or says so."""
+        for descriptor in (*self.maps, self.control, 0, 1, 2):
+            os.close(descriptor)
+        self._seal(policy.monitor_filter(self.arch, zygote))
+        events = [signal.SIGCHLD, signal.SIGTERM]
+        while os.waitpid(zygote, os.WNOHANG)[0] == 0:
+            event = signal.sigtimedwait(events, 1.0)
+            if (event and event.si_signo == signal.SIGTERM) or os.getppid() != self.client:
+                os.kill(zygote, signal.SIGKILL)
+        os._exit(0)
+
+    def _serve(self) -> NoReturn:
+        request = mmap(self.maps[0], MAP_BYTES, MAP_SHARED, PROT_READ)
+        result = mmap(self.maps[1], MAP_BYTES, MAP_SHARED, PROT_READ | PROT_WRITE)
+        if self.landlock:
+            confine.enter_landlock(self.libc)  # a second one, so that the monitor is outside
+        confine.die_with_parent(self.libc, os.getppid())
+        filters = bpf.prepare(policy.child_filter(self.arch))
+        self.child_filter = filters if self.level != "unsafe" else None
+        _hide_machinery()
+        self._seal(policy.zygote_filter(self.arch))
+        os.write(self.control, b"R%d" % self.landlock)
+        for descriptor in self.maps:
+            os.close(descriptor)
+        os.closerange(0, self.control)
+        os.closerange(self.control + 1, self.control + 64)  # each map holds a copy of its descriptor
+        self._answer(request, result)
+
+    def _answer(self, request: mmap, result: mmap) -> NoReturn:
+        read, fork, control, pid = os.read, os.fork, self.control, os.getpid()
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        while message := read(control, COMMAND.size):
+            wall, cpu, memory = COMMAND.unpack(message)
+            start = time.monotonic()
+            child_pid = fork()
+            if child_pid == 0:
+                self._become_child(pid, cpu, memory)
+                child.run(request, result)
+            self._reap(child_pid, start, wall)
+        os._exit(0)
+
+    def _become_child(self, parent: int, cpu: float, memory: int) -> None:
+        """Lower what one program may use; a failure here must not look like the program's own end."""
+        try:
+            confine.die_with_parent(self.libc, parent)
+            os.close(self.control)
+            whole = int(cpu) + 1
+            space = self.base + memory
+            resource.setrlimit(resource.RLIMIT_AS, (space, space))
+            resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+            signal.setitimer(signal.ITIMER_PROF, cpu)
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            if self.child_filter is not None:
+                bpf.install(self.libc.library, self.numbers["seccomp"], self.child_filter)
+        except BaseException:
+            os.kill(os.getpid(), signal.SIGUSR1)  # once under the filter, no program can send this signal
+            os._exit(1)
+
+    def _reap(self, pid: int, start: float, wall: float) -> None:
+        late = 0
+        while True:
+            done, status, usage = os.wait4(pid, os.WNOHANG)
+            if done:
+                break
+            left = start + wall - time.monotonic()
+            if left <= 0:
+                os.kill(pid, signal.SIGKILL)
+                _, status, usage = os.wait4(pid, 0)
+                late = 1
+                break
+            if signal.sigtimedwait([signal.SIGCHLD], min(left, _SLICE)) is None:
+                self._leave_if_alone()
+        cpu = usage.ru_utime + usage.ru_stime
+        reply = REPLY.pack(status, late, cpu, time.monotonic() - start, usage.ru_maxrss)
+        try:
+            os.write(self.control, reply)
+        except OSError:
+            os._exit(0)  # the client has gone
+
+    def _leave_if_alone(self) -> None:
+        poll = select.poll()
+        poll.register(self.control, 0)
+        if poll.poll(0):
+            os._exit(0)  # the client has gone; the kernel ends the child with us
+
+
+def _write_score() -> None:
+    """Be the first that the kernel sacrifices when memory runs out."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        pass  # no /proc, or a stricter container
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def _hide_machinery() -> None:
+    """Leave nothing importable but what programs may use; no security rests on it."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in ("code_envs", "ctypes", "_ctypes", "mmap", "select"):
+            del sys.modules[name]
+    sys.argv, sys.orig_argv, sys.executable = ["program"], [], ""
+    sys.path, sys.path_hooks = [], []
+    sys.path_importer_cache.clear()
+
+
+def main() -> None:
+    """Read the configuration, start, and name on standard error what prevented it."""
+    try:
+        preload()
+        Zygote(json.loads(sys.argv[1])).start()
+    except Exception as error:
+        os.write(2, f"{error}\n".encode("utf-8", "replace"))
+        os._exit(3)
+
+
+if __name__ == "__main__":
+    main()
