@@ -1,0 +1,191 @@
+"""Runs survive being killed. The chains here come from a script, so that only the folder is tested."""
+
+import fcntl
+import random
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from code_envs.errors import ConfigError, RunError
+from code_envs.generation import RunConfig, distinct, generate, kept, load_config
+from code_envs.problem import Case, Chain, Lineage, Mode, Problem, Report, load_problems
+
+# A process of its own that can be killed. Chain i is slow enough to be killed in, and random.
+SCRIPT = """
+import sys, time
+import numpy as np
+from code_envs.generation import RunConfig, generate
+from code_envs.problem import Case, Chain, Lineage, Mode, Problem
+
+def make(config, index):
+    rng, name = np.random.default_rng([config.seed, index]), config.id_of(index)
+    problems, parent = [], ""
+    for turn in range(int(rng.integers(0, 4))):
+        time.sleep(0.003)
+        number = int(rng.integers(0, 1000))
+        problem = Problem(
+            mode=Mode.DEDUCTION,
+            program=f"def f(x):\\n    return x + {number}\\n" + "# padding\\n" * int(rng.integers(0, 2000)),
+            signature="f(x)",
+            cases=(Case.of((turn,), turn + number),),
+            lineage=Lineage(chain=name, turn=turn, parent=parent),
+        )
+        problems.append(problem)
+        parent = problem.key
+    return Chain(id=name, problems=tuple(problems))
+
+if __name__ == "__main__":
+    folder, workers, ready = sys.argv[1], int(sys.argv[2]), lambda chain: print(chain.id, flush=True)
+    generate(folder, RunConfig(chains=40, seed=3), resume=True, workers=workers, make=make, on_chain=ready)
+"""
+
+
+def scripted(config: RunConfig, index: int) -> Chain:
+    """One deduction problem for each chain; none for every third."""
+    name = config.id_of(index)
+    number = int(np.random.default_rng([config.seed, index]).integers(1000))
+    problem = Problem(
+        mode=Mode.DEDUCTION,
+        program=f"def f(x):\n    return x + {number}\n",
+        signature="f(x)",
+        cases=(Case.of((1,), number + 1),),
+        lineage=Lineage(chain=name),
+    )
+    report = Report(problem=problem.key, student="scripted", attempts=4, passes=index % 5)
+    return Chain(id=name, problems=() if index % 3 == 2 else (problem.but(measurements=(report,)),))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("script") / "make_run.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(script, tmp_path_factory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole")
+    subprocess.run([sys.executable, script, folder, "1"], check=True, stdout=subprocess.DEVNULL)
+    return contents(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(script, uninterrupted, tmp_path, workers):
+    dice = random.Random(int(workers))
+    folder, kills = tmp_path / "run", 0
+    while True:
+        process = subprocess.Popen([sys.executable, script, folder, workers], stdout=subprocess.PIPE)
+        before = folder.joinpath("chains.jsonl").read_bytes().count(b"\n") if kills else 0
+        for _ in range(before + dice.randint(1, 12)):  # it reports the chains that it found, then new ones
+            process.stdout.readline()
+        time.sleep(dice.random() * 0.01)
+        process.kill()
+        process.stdout.read()  # ends only when its worker processes are gone, too
+        process.stdout.close()
+        if process.wait() != -signal.SIGKILL:
+            break
+        kills += 1
+        if dice.random() < 0.5 and folder.joinpath("chains.jsonl").exists():  # what a full disk or a power cut leaves
+            with folder.joinpath("chains.jsonl").open("ab") as file:
+                file.write(b'{"id":"procedural-ind')
+    assert kills >= 3
+    assert contents(folder) == uninterrupted
+
+
+def test_a_run_has_its_files_and_every_chain_in_order(tmp_path):
+    config = RunConfig(chains=9, modes=(Mode.DEDUCTION,), level=4, keep=(0.2, 0.8), seed=11)
+    told = []
+    chains = generate(tmp_path / "run", config, make=scripted, on_chain=told.append)
+    assert chains == told == [scripted(config, index) for index in range(9)]
+    assert load_config(tmp_path / "run") == config
+    problems = list(load_problems(tmp_path / "run" / "problems.jsonl"))
+    assert problems == kept(distinct(chains), config)
+    assert {problem.measurements[0].passes for problem in problems} == {1, 2, 3}  # of 4: neither none nor all
+
+
+def test_problems_that_two_chains_share_are_kept_once():
+    config = RunConfig(chains=2)
+    first, second = scripted(config, 0), scripted(config, 0).but(id="other", problems=())
+    same = first.problems[0].but(lineage=Lineage(chain="other"))
+    assert distinct([first, second.but(problems=(same,))]) == [first.problems[0]]
+
+
+def test_a_second_process_is_refused(tmp_path):
+    generate(tmp_path, RunConfig(chains=1), make=scripted)
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RunError, match="another process is at work"):
+            generate(tmp_path, RunConfig(chains=1), resume=True, make=scripted)
+    assert len(generate(tmp_path, RunConfig(chains=1), resume=True, make=scripted)) == 1
+
+
+def test_a_run_is_not_overwritten(tmp_path):
+    generate(tmp_path, RunConfig(chains=2), make=scripted)
+    before = contents(tmp_path)
+    with pytest.raises(RunError, match=r"already holds a run\. Add --resume"):
+        generate(tmp_path, RunConfig(chains=2), make=scripted)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [({"seed": 1}, "seed = 0, not 1"), ({"level": 3}, "level = None, not 3"), ({"teacher": "harvest"}, "teacher = 'p")],
+)
+def test_resuming_with_another_setting_names_it(tmp_path, changed, named):
+    generate(tmp_path, RunConfig(chains=2), make=scripted)
+    with pytest.raises(RunError, match=named):
+        generate(tmp_path, RunConfig(chains=2, **changed), resume=True, make=scripted)
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    generate(tmp_path, RunConfig(chains=3), make=scripted)
+    lines = (tmp_path / "chains.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "chains.jsonl").write_bytes(lines[0] + b"{}\n" + lines[2])
+    with pytest.raises(RunError, match=r"chains\.jsonl:2: .*remove that line"):
+        generate(tmp_path, RunConfig(chains=3), resume=True, make=scripted)
+    (tmp_path / "chains.jsonl").write_bytes(lines[1] + lines[0])
+    with pytest.raises(RunError, match=r"expected chain procedural-induction-0-00000"):
+        generate(tmp_path, RunConfig(chains=3), resume=True, make=scripted)
+
+
+def test_foreign_folders_are_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RunError, match="holds other files"):
+        generate(tmp_path, RunConfig(chains=1), make=scripted)
+    assert contents(tmp_path).keys() == {"thesis.tex"}
+    with pytest.raises(RunError, match="is a file"):
+        generate(tmp_path / "thesis.tex", RunConfig(chains=1), make=scripted)
+    with pytest.raises(RunError, match="is not a run folder"):
+        load_config(tmp_path)
+
+
+def test_the_configuration_survives_toml(tmp_path):
+    config = RunConfig(chains=1, teacher='a "b" \\ \x7f é 😀\n', student="x = 1 # no")
+    generate(tmp_path, config, make=scripted)
+    assert load_config(tmp_path) == config
+    assert tomllib.loads((tmp_path / "config.toml").read_text())["modes"] == [mode.value for mode in Mode]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"chains": 0}, {"level": 10}, {"modes": ()}, {"modes": (Mode.FUZZING,) * 2}, {"keep": (0.9, 0.1)}, {"seed": -1}],
+)
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        RunConfig(**settings)
+
+
+def test_chains_are_spread_over_modes_and_levels():
+    config = RunConfig(chains=40)
+    assert {(config.mode_of(i), config.level_of(i)) for i in range(40)} == {(m, n) for m in Mode for n in range(10)}
