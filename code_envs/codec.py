@@ -196,18 +196,34 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[object, int]:
     if depth <= 0:
         raise DecodeError("nested too deep")
     if tag == 0x7B:  # {
-        table: dict[object, object] = {}
+        pairs: list[tuple[object, object]] = []
         while data[at] != 0x5D:
             key, at = _decode(data, at, depth - 1)
-            table[key], at = _decode(data, at, depth - 1)
-        return table, at + 1
+            item, at = _decode(data, at, depth - 1)
+            pairs.append((key, item))
+        _check_spread([key for key, _ in pairs])
+        return dict(pairs), at + 1
     if tag not in _MAKE:
         raise DecodeError("unknown tag")
     items: list[object] = []
     while data[at] != 0x5D:
         item, at = _decode(data, at, depth - 1)
         items.append(item)
+    if tag == 0x3C or tag == 0x7C:  # <, |
+        _check_spread(items)
     return _MAKE[tag](items), at + 1
+
+
+def _check_spread(keys: list[object]) -> None:
+    """Refuse forged keys that all hash alike: a table of them would take quadratic time to build."""
+    if len(keys) < 1000:
+        return
+    counts: dict[int, int] = {}
+    for key in keys:
+        number = hash(key)
+        counts[number] = counts.get(number, 0) + 1
+    if max(counts.values()) > 100:
+        raise DecodeError("too many keys with the same hash")
 
 
 _SINGLE: dict[int, bool | None] = {0x4E: None, 0x54: True, 0x46: False}

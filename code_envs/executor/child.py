@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from mmap import mmap
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 from code_envs.codec import MAX_BYTES, EncodeError, decode, encode
 from code_envs.executor.frame import CLAIMS, LENGTH, MAX_MESSAGE, MAX_NAME, RECORD, REQUEST, RESULT
@@ -147,9 +147,11 @@ def run(request_map: mmap, result_map: mmap) -> NoReturn:
     request = _Request(request_map)
     recorder = _Recorder(result_map, request.stdout_bytes, request.result_bytes)
     capture = _Capture(recorder, request.stdout_bytes)
-    stream = io.TextIOWrapper(capture, encoding="utf-8", errors="backslashreplace", newline="\n", line_buffering=True)
+    stream: Any = io.TextIOWrapper(
+        cast("io.BytesIO", capture), encoding="utf-8", errors="backslashreplace", newline="\n", line_buffering=True
+    )
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = stream  # type: ignore[misc]
-    sys.stdin = sys.__stdin__ = None  # type: ignore[assignment,misc]
+    sys.stdin = sys.__stdin__ = cast("Any", None)  # type: ignore[misc]
     random.seed(request.seed)
     gc.enable()
     leave, flush = os._exit, stream.flush

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from mmap import mmap
+from pathlib import Path
 
 from code_envs.errors import IsolationUnavailable
 from code_envs.executor import wire
@@ -20,7 +21,7 @@ from code_envs.executor.types import Execution, Isolation, Job, Limits
 
 __all__ = ["Zygote", "ZygoteDied"]
 
-_SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygote.py")
+_SCRIPT = str(Path(__file__).resolve().with_name("zygote.py"))
 _F_ADD_SEALS, _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW = 1033, 1, 2, 4
 _PUNCH_HOLE = 3  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _WIPED = 16 << 10  # bytes that are zeroed in place; what lies behind is given back to the kernel

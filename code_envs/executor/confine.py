@@ -10,13 +10,26 @@ import ctypes
 import os
 import resource
 import struct
+from pathlib import Path
 
-__all__ = ["Libc", "drop_capabilities", "drop_user", "enter_landlock", "enter_namespaces", "forbid_privileges", "lower_limits"]
+__all__ = [
+    "Libc",
+    "die_with_parent",
+    "drop_capabilities",
+    "drop_user",
+    "enter_landlock",
+    "enter_namespaces",
+    "forbid_privileges",
+    "landlock_version",
+    "lower_limits",
+]
 
 NOBODY = 65534
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 4, 24, 38, 47
 _CLONE_NEWNS, _CLONE_NEWCGROUP, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x20000, 0x02000000, 0x04000000, 0x08000000
 _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+_NAMESPACES = _CLONE_NEWUSER | _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWUTS
+_NAMESPACES |= _CLONE_NEWCGROUP
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 1, 2, 4, 8, 32, 0x4000, 0x40000
 _MNT_DETACH = 2
 _MOUNT_POINTS = ("/tmp", "/var", "/usr", "/etc", "/dev")
@@ -75,33 +88,25 @@ def drop_user(libc: Libc) -> None:
 def enter_namespaces(libc: Libc) -> None:
     """Move into fresh namespaces and into an empty, read-only root; children get a fresh process space."""
     uid, gid = os.getuid(), os.getgid()
-    libc.call(
-        "unshare",
-        _CLONE_NEWUSER | _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWCGROUP,
-    )
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/uid_map", f"{NOBODY} {uid} 1")
-    _write("/proc/self/gid_map", f"{NOBODY} {gid} 1")
+    libc.call("unshare", _NAMESPACES)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{NOBODY} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{NOBODY} {gid} 1")
     _empty_root(libc)
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
 
 
 def _empty_root(libc: Libc) -> None:
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     libc.call("mount", b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None)
-    place = next(path for path in _MOUNT_POINTS if os.path.isdir(path))
+    place = next(path for path in _MOUNT_POINTS if Path(path).is_dir())
     options = b"size=64k,nr_inodes=16,mode=555"
     libc.call("mount", b"tmpfs", place.encode(), b"tmpfs", ctypes.c_ulong(flags), options)
     os.chdir(place)
-    os.mkdir("old")
+    Path("old").mkdir()
     libc.syscall("pivot_root", b".", b"old")
     os.chdir("/")
     libc.call("umount2", b"old", _MNT_DETACH)
-    os.rmdir("old")
+    Path("old").rmdir()
     libc.call("mount", b"none", b"/", None, ctypes.c_ulong(_MS_REMOUNT | _MS_RDONLY | flags), None)
 
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from code_envs.codec import EncodeError, encode
 from code_envs.errors import ConfigError, ExecutorClosed, ValueRefused
 from code_envs.executor import ladder, wire
+from code_envs.executor.client import Zygote
 from code_envs.executor.pool import Batch, Pool
 from code_envs.executor.types import Execution, Isolation, Job, Limits
 
@@ -92,7 +93,8 @@ class Executor:
             ExecutorClosed: The executor is closed.
             ExecutorError: No sandbox process can be started, or there are too many calls.
         """
-        return self.run_jobs([_make_job(program, entry, calls, limits, seed, variant, coerce)])[0]
+        job = _make_job(program, entry, calls, limits=limits, seed=seed, variant=variant, coerce=coerce)
+        return self.run_jobs([job])[0]
 
     def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
         """Run many jobs in parallel over the workers.
@@ -125,7 +127,8 @@ class Executor:
         coerce: bool = False,
     ) -> list[Execution]:
         """Do what :meth:`run` does, without blocking the event loop."""
-        return (await self.arun_jobs([_make_job(program, entry, calls, limits, seed, variant, coerce)]))[0]
+        job = _make_job(program, entry, calls, limits=limits, seed=seed, variant=variant, coerce=coerce)
+        return (await self.arun_jobs([job]))[0]
 
     async def arun_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
         """Do what :meth:`run_jobs` does, without blocking the event loop.
@@ -157,7 +160,7 @@ class Executor:
                 self._isolation = zygote.isolation
             return self._isolation
 
-    def _first_zygote(self) -> ladder.Zygote:
+    def _first_zygote(self) -> Zygote:
         if self._level is not None:
             ladder.check_platform()
             return ladder.start(self._level)
@@ -194,7 +197,9 @@ class Executor:
         self._isolation, self._threads = None, None
 
 
-def _rebuild(workers: int | None, limits: Limits, minimum: Isolation, unsafe: bool, level: Isolation | None) -> Executor:
+def _rebuild(
+    workers: int | None, limits: Limits, minimum: Isolation, unsafe: bool, level: Isolation | None
+) -> Executor:
     return Executor(workers, limits, minimum, unsafe, _level=level)
 
 
@@ -208,20 +213,21 @@ def _make_job(
     program: str,
     entry: str,
     calls: Sequence[Sequence[object]],
+    *,
     limits: Limits | None,
     seed: int,
     variant: int,
     coerce: bool,
 ) -> Job:
-    encoded = []
-    for index, arguments in enumerate(calls):
-        try:
-            encoded.append(encode(tuple(arguments), ordered=True))
-        except EncodeError as error:
-            raise ValueRefused(f"The arguments of call {index} are not literal values: {error}.") from error
-    return Job(
-        program=program, entry=entry, calls=encoded, limits=limits, seed=seed, variant=variant, coerce=coerce
-    )
+    encoded = [_encode_call(index, arguments) for index, arguments in enumerate(calls)]
+    return Job(program=program, entry=entry, calls=encoded, limits=limits, seed=seed, variant=variant, coerce=coerce)
+
+
+def _encode_call(index: int, arguments: Sequence[object]) -> bytes:
+    try:
+        return encode(tuple(arguments), ordered=True)
+    except EncodeError as error:
+        raise ValueRefused(f"The arguments of call {index} are not literal values: {error}.") from error
 
 
 _live: weakref.WeakSet[Executor] = weakref.WeakSet()

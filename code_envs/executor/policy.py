@@ -20,19 +20,24 @@ _MADVICE = (0, 1, 2, 3, 4, 8)  # normal, random, sequential, willneed, dontneed,
 # fork() of glibc (SIGCHLD with the two child-tid flags) and of musl; no threads, no namespaces
 _FORK_FLAGS = (0x01200011, 0x11)
 
-_COMPUTE = """
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_COMPUTE = _words("""
 brk munmap mremap futex exit exit_group clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
 sched_yield sched_getaffinity getrusage times membarrier rseq getuid getgid geteuid getegid sigaltstack
-""".split()
-_IDS = "getpid gettid getppid".split()
-_ZYGOTE = """
+""")
+_IDS = ["getpid", "gettid", "getppid"]
+_ZYGOTE = _words("""
 rt_sigreturn rt_sigaction rt_sigprocmask rt_sigtimedwait read write close close_range poll ppoll fork wait4 kill
 setitimer setrlimit prlimit64 getrlimit set_robust_list getrandom seccomp
-""".split()
-_MONITOR = """
+""")
+_MONITOR = _words("""
 brk munmap mremap futex exit exit_group rt_sigreturn rt_sigprocmask rt_sigtimedwait wait4 getppid clock_gettime
-""".split()
-_DANGEROUS = """
+""")
+_DANGEROUS = _words("""
 ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp bpf userfaultfd perf_event_open
 io_uring_setup io_uring_enter io_uring_register keyctl add_key request_key personality modify_ldt iopl ioperm
 mount umount2 pivot_root chroot setns unshare move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr
@@ -40,13 +45,13 @@ kexec_load kexec_file_load init_module finit_module delete_module reboot swapon 
 name_to_handle_at open_by_handle_at pidfd_open pidfd_getfd pidfd_send_signal memfd_secret execve execveat
 fanotify_init syslog setuid setgid setresuid setresgid setgroups capset tkill rt_sigqueueinfo rt_tgsigqueueinfo
 landlock_create_ruleset landlock_add_rule landlock_restrict_self lookup_dcookie map_shadow_stack
-""".split()
+""")
 # Taken from the child: an error for what a library may try, death for the rest.
-_CHILD_DENIED = """
+_CHILD_DENIED = _words("""
 read write close close_range poll ppoll clone fork wait4 setitimer setrlimit prlimit64 getrlimit
 rt_sigaction rt_sigprocmask rt_sigtimedwait set_robust_list getrandom prctl sched_getaffinity
-""".split()
-_CHILD_KILLED = "seccomp kill rt_sigreturn".split()
+""")
+_CHILD_KILLED = ["seccomp", "kill", "rt_sigreturn"]
 
 
 def _memory_rules() -> dict[str, Rule]:

@@ -32,10 +32,12 @@ class Slot:
         self.zygotes: dict[int, Zygote] = {}
 
     def close(self) -> None:
+        """End the zygotes."""
         while self.zygotes:
             self.zygotes.popitem()[1].close()
 
     def abandon(self) -> None:
+        """Let go, in a forked copy of the client, of the zygotes of the original."""
         while self.zygotes:
             self.zygotes.popitem()[1].abandon()
 

@@ -11,25 +11,26 @@ import sys
 
 __all__ = ["ALLOWED", "preload"]
 
-ALLOWED = tuple(
-    """
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+ALLOWED = _words("""
 abc array ast base64 binascii bisect builtins calendar cmath codecs collections collections.abc colorsys
 contextlib copy copyreg dataclasses datetime decimal difflib dis enum errno fractions functools gc graphlib hashlib
 heapq hmac html inspect io itertools json keyword linecache locale logging marshal math numbers operator os os.path
 pathlib pickle posixpath pprint queue random re reprlib secrets shlex signal stat statistics string struct sys
 textwrap threading time timeit token tokenize traceback types typing unicodedata urllib.parse uuid warnings weakref
 zlib zoneinfo
-""".split()
-)
+""")
 # What the modules above import only when they are used: strptime, codecs by name, entities.
-_LATE = tuple(
-    """
+_LATE = _words("""
 _strptime encodings.ascii encodings.base64_codec encodings.cp1252 encodings.hex_codec encodings.idna
 encodings.latin_1 encodings.raw_unicode_escape encodings.rot_13 encodings.unicode_escape encodings.utf_16
 encodings.utf_16_be encodings.utf_16_le encodings.utf_32 encodings.utf_8 encodings.utf_8_sig encodings.zlib_codec
 html.entities importlib.machinery importlib.util
-""".split()
-)
+""")
 
 
 def preload() -> None:

@@ -20,7 +20,6 @@ from code_envs.executor.frame import (
     MAX_MESSAGE,
     MAX_NAME,
     MAX_OUTPUT,
-    MAX_REQUEST,
     RECORD,
     REQUEST,
     RESULT,
@@ -169,12 +168,8 @@ class _Frame:
         self.complete, self.shared = finished == 1, shared == 1
         self.at = RESULT.size + limits.stdout_bytes
         end = RESULT.size + min(captured, limits.stdout_bytes)
-        self.common = {
-            "stdout": bytes(result[RESULT.size : end]).decode("utf-8", "replace"),
-            "cpu_seconds": ending.cpu_seconds,
-            "wall_seconds": ending.wall_seconds,
-            "isolation": isolation,
-        }
+        self.stdout = bytes(result[RESULT.size : end]).decode("utf-8", "replace")
+        self.ending, self.isolation = ending, isolation
 
     def executions(self, status: Status, message: str) -> list[Execution]:
         """Read the finished calls; the first unfinished one gets ``status``, and so do those after it."""
@@ -187,13 +182,13 @@ class _Frame:
         if len(done) < self.calls:
             if self.complete and status is Status.EXITED:
                 return self._all(Status.CRASHED, "the result is not a frame")
-            done.append(Execution(status=status, message=message, **self.common))
-            later = Execution(status=status, message="not reached", **self.common)
+            done.append(self._execution(status, message=message))
+            later = self._execution(status, message="not reached")
             done += [later] * (self.calls - len(done))
         return done
 
     def _all(self, status: Status, message: str) -> list[Execution]:
-        return [Execution(status=status, message=message, **self.common)] * self.calls
+        return [self._execution(status, message=message)] * self.calls
 
     def _read_records(self, count: int) -> list[Execution] | None:
         done: list[Execution] = []
@@ -212,11 +207,24 @@ class _Frame:
 
     def _claim(self, status: Status, mutated: bool, name: str, message: str, value: bytes) -> Execution:
         if status is not Status.OK:
-            value = b""
-        elif not _decodes(value):
-            status, name, message, value = Status.CRASHED, "", "the result is not an encoding", b""
+            return self._execution(status, b"", name, message, mutated)
+        if _decodes(value):
+            return self._execution(status, value, mutated=mutated)
+        return self._execution(Status.CRASHED, message="the result is not an encoding")
+
+    def _execution(
+        self, status: Status, value: bytes = b"", exception: str = "", message: str = "", mutated: bool = False
+    ) -> Execution:
         return Execution(
-            status=status, value=value, exception=name, message=message, mutated=mutated, **self.common
+            status=status,
+            value=value,
+            exception=exception,
+            message=message,
+            mutated=mutated,
+            stdout=self.stdout,
+            cpu_seconds=self.ending.cpu_seconds,
+            wall_seconds=self.ending.wall_seconds,
+            isolation=self.isolation,
         )
 
     def _take(self, size: int) -> bytes:

@@ -18,16 +18,17 @@ import select
 import signal
 import sys
 import time
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
 
 def _stub_packages() -> None:
     """Make the few files of this package importable without running any ``__init__``."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    for name, place in (("code_envs", os.path.dirname(here)), ("code_envs.executor", here)):
+    here = Path(__file__).resolve().parent
+    for name, place in (("code_envs", here.parent), ("code_envs.executor", here)):
         package = ModuleType(name)
-        package.__path__ = [place]
+        package.__path__ = [str(place)]
         sys.modules[name] = package
 
 
@@ -181,15 +182,13 @@ class Zygote:
 def _write_score() -> None:
     """Be the first that the kernel sacrifices when memory runs out."""
     try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
+        Path("/proc/self/oom_score_adj").write_text("1000")
     except OSError:
         pass  # no /proc, or a stricter container
 
 
 def _address_space() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def _hide_machinery() -> None:
