@@ -16,7 +16,16 @@ from collections.abc import Iterator
 from code_envs.errors import ProblemError, ValueRefused
 from code_envs.values import encode
 
-__all__ = ["MAX_PROGRAM", "function_of", "holds_code", "literals_of", "normalise", "parse_program", "signature_of"]
+__all__ = [
+    "MAX_PROGRAM",
+    "function_of",
+    "holds_code",
+    "literals_of",
+    "normalise",
+    "parse_program",
+    "signature_of",
+    "write_program",
+]
 
 MAX_PROGRAM = 1 << 16
 """The most characters of a program that are read."""
@@ -52,6 +61,18 @@ def parse_program(program: str) -> ast.Module:
     if _tree_depth(tree) > _MAX_TREE:
         raise ProblemError(f"the program's syntax tree is more than {_MAX_TREE} levels deep")
     return tree
+
+
+def write_program(tree: ast.AST) -> str:
+    """Write a syntax tree as source, ending in one newline.
+
+    Raises:
+        ProblemError: It cannot be written, as some nested f-strings on some versions of Python.
+    """
+    try:
+        return ast.unparse(tree) + "\n"
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(f"the syntax tree cannot be written as source: {error}") from error
 
 
 def _bracket_depth(program: str) -> int:
@@ -253,7 +274,7 @@ def normalise(program: str) -> str:
         name = _bound_name(node)
         if name:
             names.setdefault(name, f"v{len(names)}")
-    return ast.unparse(ast.fix_missing_locations(_Renamer(names).visit(tree)))
+    return write_program(ast.fix_missing_locations(_Renamer(names).visit(tree)))
 
 
 def _bound_name(node: ast.AST) -> str | None:
