@@ -153,8 +153,10 @@ _OPERATORS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.LShift: (ast.RShift,),
     ast.RShift: (ast.LShift,),
 }
-_SIGNS = "<,<=,>,>=,==,!=,in,not in,is,is not,+,-,*,/,//,%,**,&,|,^,<<,>>".split(",")
-_SIGN: dict[type[ast.AST], str] = dict(zip([*_COMPARISONS, *_OPERATORS], _SIGNS, strict=True))
+_SIGN: dict[type[ast.AST], str] = {
+    **dict(zip(_COMPARISONS, ("<", "<=", ">", ">=", "==", "!=", "in", "not in", "is", "is not"), strict=True)),
+    **dict(zip(_OPERATORS, ("+", "-", "*", "/", "//", "%", "**", "&", "|", "^", "<<", ">>"), strict=True)),
+}
 
 
 def _comparisons(node: ast.Compare) -> Iterator[tuple[_Edit, str]]:
