@@ -95,6 +95,10 @@ class Rules(ABC):
     def fields(self, problem: Problem) -> dict[str, str]:
         """The values for the placeholders of the mode's prompt template."""
 
+    def template_name(self, problem: Problem) -> str:
+        """The file in ``modes/templates`` that the problem is shown with, without its ending."""
+        return problem.mode.value
+
     @abstractmethod
     def view(self, problem: Problem) -> Problem:
         """The problem without what the student must not see; for students that do not read prose.

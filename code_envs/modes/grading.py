@@ -1,0 +1,77 @@
+"""From replies to grades, one by one or in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from code_envs.errors import LiteralError, ProblemError, ValueRefused
+from code_envs.executor import Executor, Job
+from code_envs.modes.base import Answer, Grade, Outcome
+from code_envs.modes.registry import rules
+from code_envs.problem import Problem
+
+__all__ = ["grade", "grade_batch", "grade_many"]
+
+
+def grade(problem: Problem, reply: str | Answer, executor: Executor) -> Grade:
+    """Grade one reply.
+
+    Args:
+        problem: What was asked.
+        reply: What the student wrote, or an answer that was read already.
+        executor: Runs what has to be run.
+
+    Returns:
+        The verdict.
+    """
+    return grade_batch([(problem, reply)], executor)[0]
+
+
+def grade_many(problem: Problem, replies: Sequence[str | Answer], executor: Executor) -> list[Grade]:
+    """Grade several replies to one problem, in parallel; see :func:`grade_batch`."""
+    return grade_batch([(problem, reply) for reply in replies], executor)
+
+
+def grade_batch(pairs: Sequence[tuple[Problem, str | Answer]], executor: Executor) -> list[Grade]:
+    """Grade replies to any problems, in parallel over the executor's workers.
+
+    Equal answers to one problem are run once.
+
+    Args:
+        pairs: Problems with replies, in any mix.
+        executor: Runs what has to be run.
+
+    Returns:
+        One grade for each pair, in order.
+    """
+    answers = [_read(*pair) for pair in pairs]
+    jobs: dict[tuple[str, Answer], list[Job]] = {}
+    for (problem, _), answer in zip(pairs, answers, strict=True):
+        if not answer.complaint and (problem.key, answer) not in jobs:
+            jobs[problem.key, answer] = rules(problem.mode).jobs(problem, answer)
+    executions = iter(executor.run_jobs([job for own in jobs.values() for job in own]) if any(jobs.values()) else [])
+    results = {known: [next(executions) for _ in own] for known, own in jobs.items()}
+    grades: dict[tuple[str, Answer], Grade] = {}
+    for (problem, _), answer in zip(pairs, answers, strict=True):
+        known = (problem.key, answer)
+        if known not in grades:
+            malformed = _malformed(answer.complaint)
+            grades[known] = malformed or rules(problem.mode).judge(problem, answer, results[known])
+    return [grades[problem.key, answer] for (problem, _), answer in zip(pairs, answers, strict=True)]
+
+
+def _read(problem: Problem, reply: str | Answer) -> Answer:
+    if isinstance(reply, str):
+        return rules(problem.mode).read(problem, reply)
+    try:
+        rules(problem.mode).jobs(problem, reply)
+        return reply
+    except (LiteralError, ProblemError, ValueRefused) as error:
+        return Answer(complaint=str(error))
+
+
+def _malformed(complaint: str) -> Grade | None:
+    if not complaint:
+        return None
+    feedback = f"Your reply could not be read: {complaint}."
+    return Grade(outcome=Outcome.MALFORMED, reason=complaint, feedback=feedback)

@@ -1,0 +1,106 @@
+"""Induction: the student sees examples and a description, and writes the program.
+
+A program passes if it gives the expected result on every visible and every hidden case. The sandbox
+gets the arguments alone; results are compared here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from code_envs.errors import LiteralError
+from code_envs.executor import Execution, Executor, Job
+from code_envs.modes.base import Answer, Complaint, Grade, Outcome, Rules
+from code_envs.modes.blocks import fence
+from code_envs.modes.reading import read_program
+from code_envs.modes.verdicts import TIME, cpu_spent, infra, short, told
+from code_envs.problem import Mode, Problem
+from code_envs.values import same_result
+
+__all__ = ["Induction"]
+
+
+class Induction(Rules):
+    """The rules of induction."""
+
+    mode = Mode.INDUCTION
+
+    def fields(self, problem: Problem) -> dict[str, str]:
+        """``message``, ``signature``, ``entry``, ``cases`` (a block of calls with their results), ``stub``."""
+        cases = [f"{problem.entry}({case.shown()}) == {case.result}" for case in problem.cases]
+        return {
+            "message": problem.message,
+            "signature": problem.signature,
+            "entry": problem.entry,
+            "cases": fence("\n".join(cases), ""),
+            "stub": f"def {problem.signature}:\n    ...",
+        }
+
+    def view(self, problem: Problem) -> Problem:
+        """Message, signature and visible cases; no program."""
+        return Problem(
+            mode=problem.mode,
+            program="",
+            signature=problem.signature,
+            entry=problem.entry,
+            message=problem.message,
+            cases=problem.cases,
+        )
+
+    def read(self, problem: Problem, reply: str) -> Answer:
+        """Find the last program that defines the function; see :func:`.reading.read_program`."""
+        try:
+            return Answer(text=read_program(reply, problem.entry))
+        except LiteralError as error:
+            return Answer(complaint=str(error))
+
+    def jobs(self, problem: Problem, answer: Answer) -> list[Job]:
+        """One job that calls the student's program with the visible arguments, then the hidden ones."""
+        calls = [case.call() for case in (*problem.cases, *problem.hidden)]
+        return [Job(program=answer.text, entry=problem.entry, calls=calls)]
+
+    def judge(self, problem: Problem, answer: Answer, executions: Sequence[Sequence[Execution]]) -> Grade:
+        """Compare each result; feedback tells the first visible failure.
+
+        Of the hidden cases a student learns only that one failed: how many, how, and what was
+        printed or raised there would let it ask the grader about them.
+        """
+        failed = infra(executions)
+        if failed:
+            return failed
+        cases = (*problem.cases, *problem.hidden)
+        right = [
+            run.ok and same_result(case.expected(), run.value) for case, run in zip(cases, executions[0], strict=True)
+        ]
+        shown = len(problem.cases)
+        parts = {"visible": sum(right[:shown]) / shown}
+        if problem.hidden:
+            parts["hidden"] = sum(right[shown:]) / len(problem.hidden)
+        cpu_seconds = cpu_spent(executions)
+        if all(right):
+            return Grade(
+                outcome=Outcome.PASSED, reward=1.0, reason="every case passes", parts=parts, cpu_seconds=cpu_seconds
+            )
+        first = right.index(False)
+        reason, feedback = _told_failure(problem, first, executions[0][first])
+        outcome = Outcome.TIMEOUT if executions[0][first].status in TIME else Outcome.WRONG
+        return Grade(outcome=outcome, reason=reason, feedback=feedback, parts=parts, cpu_seconds=cpu_seconds)
+
+    def gold(self, problem: Problem) -> str:
+        """The program in its block."""
+        return fence(problem.program, "python")
+
+    def validate(self, problem: Problem, executor: Executor) -> list[Complaint]:
+        """TODO."""
+        return []
+
+
+def _told_failure(problem: Problem, index: int, run: Execution) -> tuple[str, str]:
+    if index >= len(problem.cases):
+        late = "takes too long on" if run.status in TIME else "fails"
+        reason = f"every visible case passes, but the program {late} a hidden case"
+        return reason, f"Your program passes every example, but it {late} an input that is not shown."
+    case = problem.cases[index]
+    reason = f"visible case {index + 1} of {len(problem.cases)}: {short(told(run))}"
+    call = short(f"{problem.entry}({case.shown()})")
+    return reason, f"Your program fails an example: {call} {told(run)}, but the result must be {short(case.result)}."
