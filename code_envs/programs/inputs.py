@@ -215,7 +215,7 @@ def _within(a: int, b: int, low: int, top: int) -> _Relation:
 def _is_member(a: object, b: object) -> bool:
     if isinstance(b, str):
         return isinstance(a, str) and len(a) > 0 and a in b
-    return isinstance(b, (list, tuple, dict)) and a in b
+    return isinstance(b, (list, tuple, dict)) and a in [*b]  # by equality: not every value is hashable
 
 
 def _member(a: int, b: int) -> _Relation:
