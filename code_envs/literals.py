@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from code_envs.codec import MAX_DEPTH, MAX_DIGITS, MAX_ITEMS
 from code_envs.errors import LiteralError
@@ -43,9 +42,7 @@ _FLOATS = {"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity", "nan"}
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
+_Token = tuple[str, str]  # kind and text
 
 
 def parse_literal(text: str) -> object:
@@ -126,19 +123,22 @@ def _without_fence(text: str) -> str:
 
 
 def _tokens(text: str) -> Iterator[_Token]:
-    at = 0
-    while at < len(text):
+    at, size = 0, len(text)
+    while at < size:
         match = _TOKEN.match(text, at)
         if match is None:
-            yield _Token("other", text[at])  # refused when it is reached; nothing after it can matter
+            yield "other", text[at]  # refused when it is reached; nothing after it can matter
             return
-        at, kind = match.end(), match.lastgroup or ""
-        if kind == "number" and at < len(text) and (text[at].isalnum() or text[at] in "._"):
-            raise LiteralError(f"{text[match.start() : at + 1]!r:.40} is not a number")
-        if kind == "name" and at < len(text) and text[at] in "'\"":
-            raise LiteralError(f"strings with the prefix {match.group()!r:.20} are not literals")
-        if kind != "space":
-            yield _Token(kind, match.group())
+        kind, token = match.lastgroup or "", match.group()
+        at += len(token)
+        if kind == "space":
+            continue
+        after = text[at : at + 1]
+        if kind == "number" and (after.isalnum() or after in {".", "_"}):
+            raise LiteralError(f"{token + after!r:.40} is not a number")
+        if kind == "name" and after in {"'", '"'}:
+            raise LiteralError(f"strings with the prefix {token!r:.20} are not literals")
+        yield kind, token
 
 
 class _Reader:
@@ -156,7 +156,7 @@ class _Reader:
         if index >= len(self.tokens):
             return ""
         token = self.tokens[index]
-        return token.text if token.kind == "mark" else token.kind
+        return token[1] if token[0] == "mark" else token[0]
 
     def take(self) -> _Token:
         if self.at >= len(self.tokens):
@@ -167,11 +167,11 @@ class _Reader:
     def expect(self, mark: str) -> None:
         token = self.take()
         if token != ("mark", mark):
-            raise LiteralError(f"expected {mark!r}, found {token.text!r:.40}")
+            raise LiteralError(f"expected {mark!r}, found {token[1]!r:.40}")
 
     def finish(self) -> None:
         if self.at < len(self.tokens):
-            raise LiteralError(f"{self.tokens[self.at].text!r:.40} follows the literal; operators are not literals")
+            raise LiteralError(f"{self.tokens[self.at][1]!r:.40} follows the literal; operators are not literals")
 
     def count(self) -> None:
         self.items += 1
@@ -192,7 +192,7 @@ class _Reader:
         return tuple(items)
 
     def skip_call(self, entry: str) -> bool:
-        if self.peek() == "name" and self.peek(1) == "(" and self.tokens[self.at].text == entry:
+        if self.peek() == "name" and self.peek(1) == "(" and self.tokens[self.at][1] == entry:
             self.at += 2
             return True
         return False
@@ -202,7 +202,7 @@ class _Reader:
         named: dict[str, object] = {}
         while self.peek() != closing:
             if self.peek() == "name" and self.peek(1) in ("=", ":"):
-                name = self.take().text
+                name = self.take()[1]
                 self.take()
                 if name in named:
                     raise LiteralError(f"parameter {name!r} was given twice")
@@ -221,34 +221,34 @@ class _Reader:
     def value(self, depth: int) -> object:
         if depth < 0:
             raise LiteralError(f"the literal is nested more than {MAX_DEPTH} deep")
-        token = self.take()
-        if token.kind == "string":
-            return self.strings(token)
-        if token.kind == "number":
-            return _number(token.text, 1)
-        if token.text in ("-", "+"):
-            return self.signed(token.text)
-        if token.kind == "name":
-            return self.word(token.text, depth)
-        if token.text in _CLOSING:
-            return self.container(token.text, depth - 1)
-        raise LiteralError(f"unexpected {token.text!r:.40} in a literal")
+        kind, text = self.take()
+        if kind == "string":
+            return self.strings(text)
+        if kind == "number":
+            return _number(text, 1)
+        if text in ("-", "+"):
+            return self.signed(text)
+        if kind == "name":
+            return self.word(text, depth)
+        if text in _CLOSING:
+            return self.container(text, depth - 1)
+        raise LiteralError(f"unexpected {text!r:.40} in a literal")
 
     def signed(self, sign: str) -> object:
-        token = self.take()
+        kind, text = self.take()
         factor = -1 if sign == "-" else 1
-        if token.kind == "number":
-            return _number(token.text, factor)
-        if token.kind == "name" and token.text in ("inf", "nan"):
-            return factor * float(token.text)
-        if token == ("name", "float") and self.peek() == "(":
+        if kind == "number":
+            return _number(text, factor)
+        if kind == "name" and text in ("inf", "nan"):
+            return factor * float(text)
+        if (kind, text) == ("name", "float") and self.peek() == "(":
             return factor * self.float_call()
-        raise LiteralError(f"a sign must be followed by a number, not by {token.text!r:.40}")
+        raise LiteralError(f"a sign must be followed by a number, not by {text!r:.40}")
 
-    def strings(self, first: _Token) -> str | bytes:
-        value = _string(first.text)
+    def strings(self, first: str) -> str | bytes:
+        value = _string(first)
         while self.peek() == "string":
-            more = _string(self.take().text)
+            more = _string(self.take()[1])
             if type(value) is not type(more):
                 raise LiteralError("text and bytes cannot be joined")
             value += more  # type: ignore[operator]
@@ -267,8 +267,8 @@ class _Reader:
 
     def float_call(self) -> float:
         self.expect("(")
-        token = self.take()
-        spelled = _string(token.text) if token.kind == "string" else None
+        kind, text = self.take()
+        spelled = _string(text) if kind == "string" else None
         if not isinstance(spelled, str) or spelled.strip().lower() not in _FLOATS:
             raise LiteralError("float(...) is read only as float('inf'), float('-inf') or float('nan')")
         self.expect(")")

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from code_envs.errors import LiteralError, ProblemError, ValueRefused
-from code_envs.values import encode_literal, parse_literal, write_literal
+from code_envs.values import decode, encode_literal, write_literal
 
 __all__ = [
     "PRECONDITION",
@@ -124,7 +124,7 @@ class Case(_Record, frozen=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
-            if type(parse_literal(self.arguments)) is not tuple:
+            if not self.call().startswith(b"("):
                 raise ProblemError(f"arguments must be a tuple literal, not {self.arguments!r:.80}")
             if self.result:
                 encode_literal(self.result)
@@ -138,7 +138,7 @@ class Case(_Record, frozen=True):
 
     def values(self) -> tuple[Any, ...]:
         """Read the arguments, freshly."""
-        value = parse_literal(self.arguments)
+        value = decode(self.call())
         assert isinstance(value, tuple)
         return value
 

@@ -34,6 +34,7 @@ __all__ = [
 
 REL_TOL = 1e-9
 _MAX_UNMATCHED = 256
+_SHORT = 2048
 
 
 def encode(value: object, *, ordered: bool = False) -> bytes:
@@ -67,10 +68,17 @@ def decode(data: bytes) -> object:
         raise ValueRefused(str(error)) from error
 
 
-@lru_cache(maxsize=4096)
 def encode_literal(text: str, *, ordered: bool = False) -> bytes:
-    """Encode the value of a literal text; remembered, since groups repeat their cases."""
+    """Encode the value of a literal text; short ones are remembered, since groups repeat their cases."""
+    encode_text = _encode_short if len(text) <= _SHORT else _encode_text
+    return encode_text(text, ordered)
+
+
+def _encode_text(text: str, ordered: bool) -> bytes:
     return encode(parse_literal(text), ordered=ordered)
+
+
+_encode_short = lru_cache(maxsize=1 << 14)(_encode_text)
 
 
 def write_literal(value: object) -> str:
