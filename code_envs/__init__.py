@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, Any
 from code_envs.envs import env_ids
 
 if TYPE_CHECKING:
-    from code_envs.envs.curriculum import Curriculum
-    from code_envs.envs.single import CodeEnv
-    from code_envs.envs.spaces import TextSpace
-    from code_envs.envs.vector import CodeVectorEnv
+    from code_envs.envs import CodeEnv, CodeVectorEnv, Curriculum, TextSpace
     from code_envs.errors import (
         CodeEnvsError,
         ConfigError,
@@ -103,10 +100,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "envs.curriculum": ("Curriculum",),
-    "envs.single": ("CodeEnv",),
-    "envs.spaces": ("TextSpace",),
-    "envs.vector": ("CodeVectorEnv",),
+    "envs": ("CodeEnv", "CodeVectorEnv", "Curriculum", "TextSpace"),
     "errors": (
         "CodeEnvsError",
         "ConfigError",

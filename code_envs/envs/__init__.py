@@ -5,11 +5,20 @@ Registration is light; modes, teachers and the sandbox load when the first envir
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import gymnasium
 
 from code_envs.problem import Mode
 
-__all__ = ["NAMESPACE", "env_ids", "register_envs"]
+if TYPE_CHECKING:
+    from code_envs.envs.curriculum import Curriculum
+    from code_envs.envs.single import CodeEnv
+    from code_envs.envs.spaces import TextSpace
+    from code_envs.envs.vector import CodeVectorEnv
+
+__all__ = ["NAMESPACE", "CodeEnv", "CodeVectorEnv", "Curriculum", "TextSpace", "env_ids", "register_envs"]
 
 NAMESPACE = "code_envs"
 """What every environment id begins with."""
@@ -31,6 +40,15 @@ def register_envs() -> None:
 def env_ids() -> list[str]:
     """The ids of all environments of this package, as ``gymnasium.make`` takes them."""
     return [env_id for env_id, spec in gymnasium.registry.items() if spec.namespace == NAMESPACE]
+
+
+_HOMES = {"Curriculum": "curriculum", "CodeEnv": "single", "TextSpace": "spaces", "CodeVectorEnv": "vector"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
 register_envs()
