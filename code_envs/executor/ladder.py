@@ -7,7 +7,7 @@ import sys
 from code_envs.errors import IsolationUnavailable
 from code_envs.executor.client import Zygote
 from code_envs.executor.probes import ESSENTIAL, attack, wait
-from code_envs.executor.types import Isolation, Status
+from code_envs.executor.types import Isolation
 
 __all__ = ["LEVELS", "establish", "start"]
 
@@ -80,10 +80,6 @@ def start(level: Isolation) -> Zygote:
 def _check(zygote: Zygote) -> None:
     for probe in ESSENTIAL:
         done = attack(zygote, probe)
-        if done.status not in probe.held or (done.status is Status.RAISED and not _is_refusal(done.exception)):
+        if not probe.is_held(done):
             what = done.message or done.status.value
             raise IsolationUnavailable(f"the attack {probe.name!r} was not stopped as it must be ({what})")
-
-
-def _is_refusal(exception: str) -> bool:
-    return exception in ("PermissionError", "OSError", "BlockingIOError", "RuntimeError")

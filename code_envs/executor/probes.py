@@ -14,16 +14,30 @@ from code_envs.executor.client import Zygote, ZygoteDied
 from code_envs.executor.syscalls import machine, table
 from code_envs.executor.types import Execution, Job, Limits, Status
 
-__all__ = ["ESSENTIAL", "PROBES", "Probe", "attack"]
+__all__ = ["ESSENTIAL", "PROBES", "Probe", "attack", "attacker", "wait"]
 
 # Programs reach native code in many ways; this one finds what the sandbox itself has loaded.
 _NATIVE = """
 import os
 _library = [kind for kind in object.__subclasses__() if kind.__name__ == "CDLL"][0](None, use_errno=True)
+_data = [kind for kind in _library._FuncPtr.__mro__ if kind.__name__ == "_CData"][0]
+kinds = {kind.__name__: kind for base in _data.__subclasses__() for kind in base.__subclasses__()}
+_long = _library.syscall.restype = kinds["c_long"]
+_numbers = {numbers}
 def syscall(name, *arguments):
-    if _library.syscall({numbers}[name], *arguments) < 0:
+    wide = [_long(argument) if type(argument) is int else argument for argument in arguments]
+    result = _library.syscall(_long(_numbers[name]), *wide)
+    if result < 0:
         raise OSError("denied")
+    return result
 """
+_REFUSALS = ("PermissionError", "OSError", "BlockingIOError", "RuntimeError")
+
+
+def attacker(body: str) -> str:
+    """Write a program that can make system calls by name and whose ``f()`` consists of these lines."""
+    lines = "\n".join("    " + line for line in body.splitlines())
+    return _NATIVE.replace("{numbers}", repr(table(machine()))) + f"def f():\n{lines}\n"
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -43,11 +57,15 @@ class Probe(msgspec.Struct, frozen=True):
 
     def job(self) -> Job:
         """Build the job that attacks."""
-        names = table(machine())
-        lines = "\n".join("    " + line for line in self.body.splitlines())
-        program = _NATIVE.replace("{numbers}", repr(names)) + f"def f():\n{lines}\n    return 'got through'\n"
-        limits = Limits(cpu_seconds=0.2, wall_seconds=2.0, memory_mib=64)
+        limits = Limits(cpu_seconds=0.2, wall_seconds=1.0, memory_mib=64)
+        program = attacker(self.body + "\nreturn 'got through'")
         return Job(program=program, entry="f", calls=[encode((), ordered=True)], limits=limits)
+
+    def is_held(self, done: Execution) -> bool:
+        """Tell whether the attack was stopped, and by a refusal rather than by a mistake of its own."""
+        if done.status is Status.RAISED and done.exception not in _REFUSALS:
+            return False
+        return done.status in self.held
 
 
 _KILLED = (Status.FORBIDDEN,)

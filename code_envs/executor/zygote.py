@@ -118,7 +118,7 @@ class Zygote:
         self._answer(request, result)
 
     def _answer(self, request: mmap, result: mmap) -> NoReturn:
-        read, fork, control, pid = os.read, os.fork, self.control, os.getpid()
+        read, fork, leave, control, pid = os.read, os.fork, os._exit, self.control, os.getpid()
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -127,8 +127,11 @@ class Zygote:
             start = time.monotonic()
             child_pid = fork()
             if child_pid == 0:
-                self._become_child(pid, cpu, memory)
-                child.run(request, result)
+                try:
+                    self._become_child(pid, cpu, memory)
+                    child.run(request, result)
+                finally:
+                    leave(1)  # whatever the program broke, nothing of the zygote runs in its process
             self._reap(child_pid, start, wall)
         os._exit(0)
 

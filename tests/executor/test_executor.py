@@ -174,7 +174,8 @@ def test_ordinary_modules_of_a_program_work(executor):
         "@functools.lru_cache\ndef fib(n: int) -> int:\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\n"
         "def f(n: int) -> list:\n"
         "    same = pickle.loads(pickle.dumps([Point(n), Color.RED])) == [Point(n), Color.RED]\n"
-        "    return [same, typing.get_type_hints(Point)['x'] is int, fib(n), __name__, sys.modules[__name__].Point is Point]"
+        "    hinted = typing.get_type_hints(Point)['x'] is int\n"
+        "    return [same, hinted, fib(n), __name__, sys.modules[__name__].Point is Point]"
     )
     assert executor.run(program, "f", [(60,)])[0].result() == [True, True, 1548008755920, "program", True]
 
@@ -358,7 +359,7 @@ def test_the_shared_executor_is_one_and_comes_back_after_close():
 def test_demanding_more_than_the_machine_gives_is_refused(monkeypatch):
     from code_envs.executor import ladder
 
-    monkeypatch.setattr(ladder, "_known", {level: "no such thing here" for level in ladder.LEVELS})
+    monkeypatch.setattr(ladder, "_known", dict.fromkeys(ladder.LEVELS, "no such thing here"))
     with Executor() as executor, pytest.raises(IsolationUnavailable, match=r"no such thing here.*doctor"):
         executor.run(ADD, "f", [(1, 2)])
     with Executor(workers=1, allow_unsafe=True) as executor:
