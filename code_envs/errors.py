@@ -69,10 +69,10 @@ class UnknownName(ConfigError, LookupError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        self.kind, self.name, self.known = kind, name, sorted(known)
-        near = get_close_matches(str(name), self.known, n=1, cutoff=0.4)
+        self.kind, self.name, self.known = kind, str(name), sorted(str(other) for other in known)
+        near = get_close_matches(self.name, self.known, n=1, cutoff=0.4)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(self.known)}."
-        super().__init__(f"Unknown {kind} {name!r}. {hint}")
+        super().__init__(f"Unknown {kind} {self.name!r}. {hint}")
 
 
 class MissingExtra(CodeEnvsError, ImportError):

@@ -19,7 +19,7 @@ from code_envs.errors import ConfigError, ProblemError, UnknownName
 from code_envs.executor import Executor, Limits, shared_executor
 from code_envs.modes import Grade, Outcome
 from code_envs.problem import Mode, Problem
-from code_envs.teacher import LEVELS, Teacher
+from code_envs.teacher.base import LEVELS, Teacher
 
 __all__ = ["MAX_ACTION", "MAX_OBSERVATION", "OPTIONS", "CodeEnv", "make_source"]
 

@@ -17,7 +17,7 @@ from code_envs.errors import ConfigError, ProblemError, ProposalFailed
 from code_envs.executor import Executor
 from code_envs.modes import Grade
 from code_envs.problem import Mode, Problem, load_problems
-from code_envs.teacher import LEVELS, Teacher, make_teacher
+from code_envs.teacher.base import LEVELS, Teacher
 
 __all__ = ["ProblemList", "Source", "TeacherSource", "read_problem", "read_problems"]
 
@@ -110,7 +110,7 @@ class TeacherSource:
     """
 
     def __init__(self, teacher: str | Teacher, executor: Executor) -> None:
-        self.teacher = make_teacher(teacher, executor) if isinstance(teacher, str) else teacher
+        self.teacher = _teacher_named(teacher, executor) if isinstance(teacher, str) else teacher
         self.modes = tuple(self.teacher.modes)
         # the same name and limits make the same problems, whichever instance is asked
         self._identity = (teacher, executor.limits) if isinstance(teacher, str) else (id(teacher),)
@@ -144,6 +144,12 @@ class TeacherSource:
     def observe(self, problem: Problem, grade: Grade) -> None:
         """Tell the teacher."""
         self.teacher.observe(problem, grade)
+
+
+def _teacher_named(name: str, executor: Executor) -> Teacher:
+    from code_envs.teacher import make_teacher  # the teachers load only where one is wanted
+
+    return make_teacher(name, executor)
 
 
 class ProblemList:

@@ -82,6 +82,7 @@ def test_limits_hold_while_grading(problems):
     assert env.executor is CodeEnv(problems=[problem], limits=Limits(cpu_seconds=0.1)).executor
 
 
+@pytest.mark.extra
 def test_a_hugging_face_dataset_is_a_list_of_problems(problems, executor):
     datasets = pytest.importorskip("datasets", reason="needs: pip install 'code-envs[hf]'")
     rows = datasets.Dataset.from_list([{"problem": problem.to_json()} for problem in problems])
