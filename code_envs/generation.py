@@ -51,7 +51,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         chains: How many chains.
         turns: Problems in a chain, at most.
         attempts: Attempts of the student at each problem.
-        teacher: The name of the teacher.
+        teachers: The names of the teachers, taken in turn, each for one chain of every mode.
         student: The name of the student.
         level: The level that chains start at, 0 to 9; spread over all levels if None.
         keep: The pass rates, from and to, of the problems that go into ``problems.jsonl``.
@@ -62,15 +62,16 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     chains: int = 20
     turns: int = 6
     attempts: int = 32
-    teacher: str = "procedural"
+    teachers: tuple[str, ...] = ("procedural",)
     student: str = "search"
     level: int | None = None
     keep: tuple[float, float] = (0.01, 0.97)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.modes or len(set(self.modes)) < len(self.modes):
-            raise ConfigError("modes: name at least one, each once")
+        for name in ("modes", "teachers"):
+            if not getattr(self, name) or len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ConfigError(f"{name}: name at least one, each once")
         for name in ("chains", "turns", "attempts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -85,13 +86,18 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """The mode of chain ``index``."""
         return self.modes[index % len(self.modes)]
 
+    def teacher_of(self, index: int) -> str:
+        """The teacher of chain ``index``."""
+        return self.teachers[index // len(self.modes) % len(self.teachers)]
+
     def level_of(self, index: int) -> int:
         """The level that chain ``index`` starts at."""
-        return self.level if self.level is not None else index // len(self.modes) * _LEVEL_STEP % LEVELS
+        step = index // (len(self.modes) * len(self.teachers))
+        return self.level if self.level is not None else step * _LEVEL_STEP % LEVELS
 
     def id_of(self, index: int) -> str:
         """The id of chain ``index``."""
-        return f"{self.teacher}-{self.mode_of(index)}-{self.seed}-{index:05d}"
+        return f"{self.teacher_of(index)}-{self.mode_of(index)}-{self.seed}-{index:05d}"
 
 
 ChainMaker = Callable[[RunConfig, int], Chain]
@@ -99,7 +105,7 @@ ChainMaker = Callable[[RunConfig, int], Chain]
 
 def make_one(config: RunConfig, index: int) -> Chain:
     """Make chain ``index`` of a run; empty if the teacher finds no valid problem."""
-    teacher, student, executor, untouched = _workshop(config.teacher, config.student)
+    teacher, student, executor, untouched = _workshop(config.teacher_of(index), config.student)
     teacher.load_state_dict(json.loads(untouched))  # what earlier chains taught it must not matter
     rng, name = np.random.default_rng([config.seed, index]), config.id_of(index)
     try:
@@ -118,7 +124,7 @@ def make_one(config: RunConfig, index: int) -> Chain:
         return Chain(id=name, problems=())
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _workshop(teacher_name: str, student_name: str) -> tuple[Teacher, Student, Executor, str]:
     # a worker process is one of many: it needs no pool of its own
     executor = Executor(workers=1) if multiprocessing.parent_process() else shared_executor()

@@ -1,6 +1,7 @@
 """Runs survive being killed. The chains here come from a script, so that only the folder is tested."""
 
 import fcntl
+import itertools
 import random
 import signal
 import subprocess
@@ -140,7 +141,11 @@ def test_a_run_is_not_overwritten(tmp_path):
 
 @pytest.mark.parametrize(
     ("changed", "named"),
-    [({"seed": 1}, "seed = 0, not 1"), ({"level": 3}, "level = None, not 3"), ({"teacher": "harvest"}, "teacher = 'p")],
+    [
+        ({"seed": 1}, "seed = 0, not 1"),
+        ({"level": 3}, "level = None, not 3"),
+        ({"teachers": ("harvest",)}, "teachers = "),
+    ],
 )
 def test_resuming_with_another_setting_names_it(tmp_path, changed, named):
     generate(tmp_path, RunConfig(chains=2), make=scripted)
@@ -171,7 +176,7 @@ def test_foreign_folders_are_left_alone(tmp_path):
 
 
 def test_the_configuration_survives_toml(tmp_path):
-    config = RunConfig(chains=1, teacher='a "b" \\ \x7f é 😀\n', student="x = 1 # no")
+    config = RunConfig(chains=1, teachers=('a "b" \\ \x7f é 😀\n',), student="x = 1 # no")
     generate(tmp_path, config, make=scripted)
     assert load_config(tmp_path) == config
     assert tomllib.loads((tmp_path / "config.toml").read_text())["modes"] == [mode.value for mode in Mode]
@@ -186,6 +191,7 @@ def test_impossible_settings_are_refused(settings):
         RunConfig(**settings)
 
 
-def test_chains_are_spread_over_modes_and_levels():
-    config = RunConfig(chains=40)
-    assert {(config.mode_of(i), config.level_of(i)) for i in range(40)} == {(m, n) for m in Mode for n in range(10)}
+def test_chains_are_spread_over_teachers_modes_and_levels():
+    config = RunConfig(chains=80, teachers=("procedural", "harvest"))
+    chosen = [(config.teacher_of(i), config.mode_of(i), config.level_of(i)) for i in range(80)]
+    assert set(chosen) == set(itertools.product(config.teachers, Mode, range(10)))

@@ -1,0 +1,76 @@
+"""The command ``code-envs``: thin; each command lives in :mod:`code_envs.commands`.
+
+Exit codes: 0 done; 1 a check failed, or the sandbox or a teacher could not do its work; 2 bad usage
+or input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from code_envs.commands import demo, doctor, environments, rollouts, runs
+from code_envs.errors import CodeEnvsError, ExecutorError, ProposalFailed
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="code-envs",
+    help="Reinforcement-learning environments for language models that write code.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("code-envs"))
+        raise typer.Exit
+
+
+@app.callback()
+def _before(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Reinforcement-learning environments for language models that write code."""
+
+
+app.command("list")(environments.list_names)
+app.command("show")(environments.show)
+app.command("play")(environments.play)
+app.command("check")(environments.check)
+app.command("generate")(runs.generate)
+app.command("export")(runs.export)
+app.command("validate")(runs.validate)
+app.command("rollout")(rollouts.rollout)
+app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command; errors that a user can mend are one sentence, never a traceback."""
+    try:
+        app()
+    except (ExecutorError, ProposalFailed) as error:
+        _fail(error, 1)
+    except (CodeEnvsError, OSError) as error:
+        _fail(error, 2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(error: Exception, code: int) -> None:
+    # what a program or a file said may be in the message: keep it from playing tricks on the terminal
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    print(f"code-envs: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The numbers of a report: what chains say about pass rates, turns, levels and yields."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from code_envs.generation import RunConfig, distinct, kept
+from code_envs.problem import Chain, Direction, Mode, Problem, Report, wilson_interval
+
+__all__ = ["BINS", "Mean", "Step", "by_mode", "mean_rate", "measured", "rates", "steps", "table", "yields"]
+
+BINS = {"hard": (0.05, 0.16), "medium": (0.41, 0.59), "easy": (0.81, 0.91)}
+"""The pass rates that stepping stones are taken from, from and to, for 32 attempts (arXiv 2603.24202)."""
+
+
+class Mean(msgspec.Struct, frozen=True, kw_only=True):
+    """The mean pass rate of some problems.
+
+    Attributes:
+        label: Which problems: a turn, a level, a mode.
+        problems: How many.
+        rate: The mean of their pass rates.
+        interval: Its 95 % Wilson interval. The problems are the trials, not the attempts: attempts
+            at one problem are not independent.
+    """
+
+    label: str
+    problems: int
+    rate: float
+    interval: tuple[float, float]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What the teacher's steps in one direction did to the pass rate.
+
+    Attributes:
+        direction: Harder, easier or sideways.
+        steps: How many measured steps.
+        change: The mean change of the pass rate from parent to child.
+        as_meant: The share of steps that moved it the way they should, or not at all.
+    """
+
+    direction: Direction
+    steps: int
+    change: float
+    as_meant: float
+
+
+def measured(problems: Iterable[Problem]) -> list[tuple[Problem, Report]]:
+    """The problems that have scored attempts, each with its last report."""
+    return [
+        (problem, problem.measurements[-1])
+        for problem in problems
+        if problem.measurements and problem.measurements[-1].attempts
+    ]
+
+
+def rates(problems: Iterable[Problem]) -> list[float]:
+    """The measured pass rates, in order."""
+    return [report.rate for _, report in measured(problems)]
+
+
+def mean_rate(label: str, rates: Sequence[float]) -> Mean:
+    """The mean of pass rates with its interval; there must be at least one."""
+    return Mean(
+        label=label,
+        problems=len(rates),
+        rate=statistics.fmean(rates),
+        interval=wilson_interval(sum(rates), len(rates)),
+    )
+
+
+def by_mode(problems: Iterable[Problem], key: Callable[[Problem], int]) -> dict[Mode, list[Mean]]:
+    """Group measured problems by mode and then by a number, such as the turn or the level."""
+    groups: dict[Mode, dict[int, list[float]]] = {}
+    for problem, report in measured(problems):
+        groups.setdefault(problem.mode, {}).setdefault(key(problem), []).append(report.rate)
+    return {
+        mode: [mean_rate(str(number), groups[mode][number]) for number in sorted(groups[mode])]
+        for mode in Mode
+        if mode in groups
+    }
+
+
+def table(problems: Sequence[Problem]) -> dict[Mode, tuple[Mean, list[Mean]]]:
+    """For each mode the mean over all of its problems, and the means at each level."""
+    levels = by_mode(problems, lambda problem: problem.lineage.level)
+    return {
+        mode: (mean_rate(mode, rates(problem for problem in problems if problem.mode == mode)), means)
+        for mode, means in levels.items()
+    }
+
+
+def steps(chains: Iterable[Chain]) -> list[Step]:
+    """What harder, easier and sideways steps did, over all chains."""
+    changes: dict[Direction, list[float]] = {}
+    for chain in chains:
+        before = {problem.key: report.rate for problem, report in measured(chain.problems)}
+        for problem in chain.problems:
+            change = before.get(problem.key, math.nan) - before.get(problem.lineage.parent, math.nan)
+            if not math.isnan(change):
+                changes.setdefault(problem.lineage.direction, []).append(change)
+    signs = {Direction.HARDER: -1, Direction.EASIER: 1, Direction.SIDEWAYS: 0}
+    return [
+        Step(
+            direction=direction,
+            steps=len(changes[direction]),
+            change=statistics.fmean(changes[direction]),
+            as_meant=statistics.fmean(change * sign >= 0 for change in changes[direction]),
+        )
+        for direction, sign in signs.items()
+        if direction in changes
+    ]
+
+
+def yields(chains: Sequence[Chain], config: RunConfig) -> list[tuple[str, dict[str, int]]]:
+    """How many chains and problems each mode gave; the last row is labelled ``all``."""
+    asked = [config.mode_of(index) for index in range(len(chains))]
+    rows = [
+        (str(mode), _counts([chain for chain, its in zip(chains, asked, strict=True) if its == mode], config))
+        for mode in config.modes
+    ]
+    return [*rows, ("all", _counts(chains, config))]
+
+
+def _counts(chains: Sequence[Chain], config: RunConfig) -> dict[str, int]:
+    problems = distinct(chains)
+    found = rates(problems)
+    return {
+        "chains": len(chains),
+        "came to nothing": sum(not chain.problems for chain in chains),
+        "problems": sum(len(chain.problems) for chain in chains),
+        "distinct": len(problems),
+        "never solved": found.count(0.0),
+        "always solved": found.count(1.0),
+        "kept": len(kept(problems, config)),
+    }
