@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from code_envs.executor import Executor
 from code_envs.modes.base import Answer, Complaint, Grade, Message, Outcome, Rules
+from code_envs.modes.cases import complete_cases
 from code_envs.modes.grading import grade, grade_batch, grade_many
 from code_envs.modes.prompts import default_template, fill
 from code_envs.modes.registry import rules
+from code_envs.modes.validity import CHECKS
 from code_envs.problem import Problem
 from code_envs.students.base import Prompt
 
 __all__ = [
+    "CHECKS",
     "Answer",
     "Complaint",
     "Grade",
     "Message",
     "Outcome",
     "Rules",
+    "complete_cases",
     "grade",
     "grade_batch",
     "grade_many",
@@ -58,5 +62,5 @@ def read(problem: Problem, reply: str) -> Answer:
 
 
 def validate(problem: Problem, executor: Executor) -> list[Complaint]:
-    """Find every reason why a problem is not valid; see :data:`code_envs.modes.validity.CHECKS`."""
+    """Find every reason why a problem is not valid; see :data:`CHECKS`."""
     return rules(problem.mode).validate(problem, executor)

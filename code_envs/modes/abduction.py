@@ -11,6 +11,8 @@ from code_envs.executor import Execution, Executor, Job
 from code_envs.modes.arguments import argument_fields, gold_arguments, read_arguments
 from code_envs.modes.base import Answer, Complaint, Grade, Outcome, Rules
 from code_envs.modes.blocks import fence
+from code_envs.modes.guessing import check_guesses, check_told
+from code_envs.modes.validity import check_runs, check_sources, in_stages
 from code_envs.modes.verdicts import TIME, TRUE, cpu_spent, infra, sentence, short, told
 from code_envs.problem import PRECONDITION, Case, Mode, Problem
 from code_envs.values import encode_literal, same_result, write_literal
@@ -82,8 +84,13 @@ class Abduction(Rules):
         return gold_arguments(problem.cases[0].arguments)
 
     def validate(self, problem: Problem, executor: Executor) -> list[Complaint]:
-        """TODO."""
-        return []
+        """See :data:`code_envs.modes.validity.CHECKS`."""
+        return in_stages(
+            lambda: check_sources(problem),
+            lambda: check_told(problem, problem.cases[0].arguments),
+            lambda: check_runs(self, problem, executor),
+            lambda: check_guesses(self, problem, executor),
+        )
 
 
 def _sentence(text: str) -> str:

@@ -6,18 +6,26 @@ gets the arguments alone; results are compared here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from code_envs.errors import LiteralError
 from code_envs.executor import Execution, Executor, Job
 from code_envs.modes.base import Answer, Complaint, Grade, Outcome, Rules
 from code_envs.modes.blocks import fence
 from code_envs.modes.reading import read_program
+from code_envs.modes.strength import killed_mutants
+from code_envs.modes.validity import check_runs, check_sources, complain, in_stages
 from code_envs.modes.verdicts import TIME, cpu_spent, infra, short, told
 from code_envs.problem import Mode, Problem
+from code_envs.programs.source import holds_code
+from code_envs.students.baselines import trivial_programs
 from code_envs.values import same_result
 
 __all__ = ["Induction"]
+
+_MIN_INPUTS = 5
+_MIN_HIDDEN = 5
+_MIN_KILLED = 0.8
 
 
 class Induction(Rules):
@@ -59,7 +67,12 @@ class Induction(Rules):
         calls = [case.call() for case in (*problem.cases, *problem.hidden)]
         return [Job(program=answer.text, entry=problem.entry, calls=calls)]
 
-    def judge(self, problem: Problem, answer: Answer, executions: Sequence[Sequence[Execution]]) -> Grade:
+    def judge(
+        self,
+        problem: Problem,
+        answer: Answer,  # noqa: ARG002
+        executions: Sequence[Sequence[Execution]],
+    ) -> Grade:
         """Compare each result; feedback tells the first visible failure.
 
         Of the hidden cases a student learns only that one failed: how many, how, and what was
@@ -91,8 +104,13 @@ class Induction(Rules):
         return fence(problem.program, "python")
 
     def validate(self, problem: Problem, executor: Executor) -> list[Complaint]:
-        """TODO."""
-        return []
+        """See :data:`code_envs.modes.validity.CHECKS`."""
+        return in_stages(
+            lambda: check_sources(problem),
+            lambda: _check_cases(problem),
+            lambda: check_runs(self, problem, executor),
+            lambda: _check_strength(self, problem, executor),
+        )
 
 
 def _told_failure(problem: Problem, index: int, run: Execution) -> tuple[str, str]:
@@ -104,3 +122,32 @@ def _told_failure(problem: Problem, index: int, run: Execution) -> tuple[str, st
     reason = f"visible case {index + 1} of {len(problem.cases)}: {short(told(run))}"
     call = short(f"{problem.entry}({case.shown()})")
     return reason, f"Your program fails an example: {call} {told(run)}, but the result must be {short(case.result)}."
+
+
+def _check_cases(problem: Problem) -> Iterator[Complaint]:
+    visible = {case.call() for case in problem.cases}
+    hidden = {case.call() for case in problem.hidden} - visible
+    if len(visible) < _MIN_INPUTS:
+        yield complain(
+            "inputs", f"there are {len(visible)} different visible inputs; at least {_MIN_INPUTS} are needed"
+        )
+    if len(hidden) < _MIN_HIDDEN:
+        yield complain("hidden", f"{len(hidden)} hidden cases are not visible ones; at least {_MIN_HIDDEN} are needed")
+    if len({case.expected() for case in problem.cases}) < 2:
+        yield complain("results", f"every visible result is {short(problem.cases[0].result)}")
+    if not problem.message.strip():
+        yield complain("message", "there is no message")
+    elif holds_code(problem.message):
+        yield complain("message", "the message holds code; say in words what the program does")
+
+
+def _check_strength(rules: Rules, problem: Problem, executor: Executor) -> Iterator[Complaint]:
+    trivial = trivial_programs(problem)
+    jobs = [job for _, program in trivial for job in rules.jobs(problem, Answer(text=program))]
+    for (name, program), runs in zip(trivial, executor.run_jobs(jobs), strict=True):
+        if rules.judge(problem, Answer(text=program), [runs]).passed:
+            yield complain("trivial", f"a trivial program passes: {name}")
+    killed, survived = killed_mutants(problem, executor)
+    if len(killed) < _MIN_KILLED * (len(killed) + len(survived)):
+        share = f"{len(killed)} of {len(killed) + len(survived)} mutants"
+        yield complain("mutants", f"the hidden cases kill {share}; one that lives: {survived[0].change}")
