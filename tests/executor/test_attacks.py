@@ -94,22 +94,17 @@ PROCESSES = [
     killed("become root", "os.setuid(0)"),
     returns("identity is nobody's and fixed", "return [os.getpid(), os.getppid()]", [0, 0]),
 ]
-KERNEL = [
-    killed(name, f"syscall({name!r}, 0, 0, 0, 0, 0)")
-    for name in (
-        "io_uring_setup userfaultfd bpf keyctl add_key request_key perf_event_open mount umount2 setns unshare "
-        "pivot_root chroot fsopen open_tree move_mount init_module finit_module kexec_load reboot personality "
-        "process_madvise kcmp memfd_secret seccomp landlock_restrict_self capset acct swapon quotactl syslog"
-    ).split()
-] + [
-    denied(name, f"syscall({name!r}, 0, 0, 0, 0, 0)")
-    for name in (
-        "shmget semget msgget mq_open eventfd2 epoll_create1 timerfd_create signalfd4 inotify_init1 timer_create "
-        "memfd_create remap_file_pages pkey_mprotect membarrier_is_allowed move_pages vmsplice splice tee ioctl fcntl "
-        "fanotify_mark getrandom set_tid_address"
-    ).split()
-    if name not in ("membarrier_is_allowed", "fanotify_mark")
-]
+KILLED_CALLS = """
+io_uring_setup userfaultfd bpf keyctl add_key request_key perf_event_open mount umount2 setns unshare pivot_root
+chroot fsopen open_tree move_mount init_module finit_module kexec_load reboot personality process_madvise kcmp
+memfd_secret seccomp landlock_restrict_self capset acct swapon quotactl syslog
+"""
+DENIED_CALLS = """
+shmget semget msgget mq_open eventfd2 epoll_create1 timerfd_create signalfd4 inotify_init1 timer_create memfd_create
+remap_file_pages pkey_mprotect move_pages vmsplice splice tee ioctl fcntl getrandom set_tid_address
+"""
+KERNEL = [killed(name, f"syscall({name!r}, 0, 0, 0, 0, 0)") for name in KILLED_CALLS.split()]
+KERNEL += [denied(name, f"syscall({name!r}, 0, 0, 0, 0, 0)") for name in DENIED_CALLS.split()]
 SIGNALS = [
     Attack(
         "ignore the CPU timer",
@@ -182,8 +177,8 @@ CHEATS = [
     Attack("result map full of ones", FRAMES + "result_map[:] = b'\\xff' * len(result_map)\nos._exit(0)", "crashed"),
     Attack(
         "frame that claims more than it holds",
-        FRAMES
-        + "result_map[:10] = b'\\1\\0\\1\\0\\0\\0\\0\\0\\0\\0'\nresult_map[2010:2020] = b'\\0\\0\\0\\0\\0\\0\\xff\\xff\\xff\\xff'\nos._exit(0)",
+        FRAMES + "result_map[:10] = b'\\1\\0\\1\\0\\0\\0\\0\\0\\0\\0'\n"
+        "result_map[2010:2020] = b'\\0\\0\\0\\0\\0\\0\\xff\\xff\\xff\\xff'\nos._exit(0)",
         "crashed",
     ),
     Attack(
@@ -290,7 +285,8 @@ def test_control_the_attackers_tools_work(level, body, value):
 def test_nothing_of_a_program_stays_for_the_next(level):
     secret = "residue-" + "of-a-program"
     leave = FRAMES + (
-        f"import builtins, random, re\nsecret = {secret!r} * 5000\nbuiltins.secret = random.secret = re.secret = secret\n"
+        f"import builtins, random, re\nsecret = {secret!r} * 5000\n"
+        "builtins.secret = random.secret = re.secret = secret\n"
         "sys.modules['secret'] = sys\nos.environ['SECRET'] = secret\n"
         "for start in range(40_000, len(result_map) - 10 ** 6, 10 ** 6):\n"
         "  result_map[start:start + len(secret)] = secret.encode()\n"

@@ -1,0 +1,239 @@
+"""Nothing is left behind, and a sandbox that dies costs a retry, never a verdict."""
+
+import gc
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from code_envs.executor import Executor, Limits, Status, client
+
+ADD = "def f(a, b):\n    return a + b"
+SLOW = "import time\ndef f(n):\n    time.sleep(0.4)\n    return n"
+
+
+def sandboxes(client_pid):
+    """The processes (monitors, zygotes, children) that a client has started, ended ones excluded."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                words = (folder / "cmdline").read_bytes()
+                parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            if b"zygote.py" in words and b'"client": %d}' % client_pid in words:
+                found[int(folder.name)] = parent
+    return found
+
+
+def zygotes(executor):
+    """The inner processes: those whose parent is a monitor."""
+    monitors = {zygote.pid for slot in executor._pool._slots for zygote in slot.zygotes.values()}
+    return [pid for pid, parent in sandboxes(os.getpid()).items() if parent in monitors]
+
+
+def wait_until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def maps():
+    return Path("/proc/self/maps").read_text().count("memfd:")
+
+
+@contextmanager
+def nothing_left():
+    """Check that a block leaves no process, descriptor or memory map."""
+    gc.collect()
+    before = sandboxes(os.getpid()), descriptors(), maps()
+    yield
+    gc.collect()
+    wait_until(lambda: sandboxes(os.getpid()) == before[0])
+    assert (descriptors(), maps()) == before[1:]
+
+
+def test_close_leaves_nothing():
+    with nothing_left(), Executor(workers=2) as executor:
+        assert executor.run(ADD, "f", [(1, 2)])[0].ok
+        assert executor.run(ADD, "f", [(1, 2)], variant=1)[0].ok
+        assert len(zygotes(executor)) == 2
+
+
+def test_a_forgotten_executor_leaves_nothing():
+    with nothing_left():
+        executor = Executor(workers=1)
+        executor.run(ADD, "f", [(1, 2)])
+        del executor
+
+
+def test_a_refused_level_leaves_nothing(monkeypatch):
+    monkeypatch.setattr(client, "_SCRIPT", "/nowhere/zygote.py")
+    from code_envs.errors import IsolationUnavailable
+    from code_envs.executor import ladder
+
+    monkeypatch.setattr(ladder, "_known", {})
+    with nothing_left(), Executor() as executor, pytest.raises(IsolationUnavailable, match=r"can't open file"):
+        executor.run(ADD, "f", [(1, 2)])
+
+
+@pytest.mark.parametrize("victim", ["monitor", "zygote"])
+def test_a_sandbox_killed_between_runs_is_replaced(victim):
+    with nothing_left(), Executor(workers=1) as executor:
+        executor.run(ADD, "f", [(1, 2)])
+        (inner,) = zygotes(executor)
+        (outer,) = [zygote.pid for slot in executor._pool._slots for zygote in slot.zygotes.values()]
+        os.kill(outer if victim == "monitor" else inner, signal.SIGKILL)
+        wait_until(lambda: inner not in sandboxes(os.getpid()))
+        assert executor.run(ADD, "f", [(2, 2)])[0].result() == 4
+
+
+def test_a_sandbox_killed_during_a_run_costs_a_retry():
+    with nothing_left(), Executor(workers=1) as executor:
+        executor.run(ADD, "f", [(1, 2)])
+        (inner,) = zygotes(executor)
+        timer = threading.Timer(0.15, os.kill, (inner, signal.SIGKILL))
+        timer.start()
+        assert executor.run(SLOW, "f", [(5,)])[0].result() == 5
+        timer.join()
+
+
+def test_a_sandbox_killed_twice_is_infra():
+    stop = threading.Event()
+
+    def killer(executor):
+        while not stop.wait(0.02):
+            for pid in sandboxes(os.getpid()):
+                if pid not in known:
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+
+    with nothing_left(), Executor(workers=1) as executor:
+        known = set()
+        executor.run(ADD, "f", [(1, 2)])
+        known = set(sandboxes(os.getpid())) - set(zygotes(executor))
+        known -= {zygote.pid for slot in executor._pool._slots for zygote in slot.zygotes.values()}
+        thread = threading.Thread(target=killer, args=(executor,))
+        thread.start()
+        (done,) = executor.run(SLOW, "f", [(5,)])
+        stop.set()
+        thread.join()
+        assert done.status is Status.INFRA
+        assert "sandbox" in done.message
+        assert executor.run(ADD, "f", [(1, 2)])[0].result() == 3
+
+
+def test_a_frozen_sandbox_is_given_up(monkeypatch):
+    monkeypatch.setattr(client, "GRACE_SECONDS", 0.2)
+    with nothing_left(), Executor(workers=1) as executor:
+        executor.run(ADD, "f", [(1, 2)])
+        os.kill(zygotes(executor)[0], signal.SIGSTOP)
+        assert executor.run(ADD, "f", [(2, 2)], Limits(wall_seconds=0.3))[0].result() == 4
+
+
+def test_sandboxes_outlive_the_thread_that_started_them():
+    with nothing_left(), Executor(workers=1) as executor:
+        thread = threading.Thread(target=executor.run, args=(ADD, "f", [(1, 2)]))
+        thread.start()
+        thread.join()
+        before = zygotes(executor)
+        time.sleep(0.1)
+        assert executor.run(ADD, "f", [(2, 2)])[0].result() == 4
+        assert zygotes(executor) == before
+
+
+CLIENT = f"""
+import sys, threading
+from code_envs.executor import Executor
+executor = Executor(workers=2)
+executor.run({ADD!r}, "f", [(1, 2)])
+if sys.argv[1] == "busy":
+    threading.Thread(target=executor.run, args=("def f():\\n    while True: pass", "f", [()])).start()
+    threading.Thread(target=executor.run, args=("import time\\ndef f():\\n    time.sleep(60)", "f", [()])).start()
+print("ready", executor.isolation.value, flush=True)
+if sys.argv[1] != "exit":
+    sys.stdin.read()
+"""
+
+
+def start_client(how, **settings):
+    return subprocess.Popen(
+        [sys.executable, "-c", CLIENT, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **settings
+    )
+
+
+@pytest.mark.parametrize("how", ["idle", "busy"])
+def test_nothing_survives_a_client_that_is_killed(how):
+    with start_client(how) as process:
+        assert process.stdout.readline().startswith("ready")
+        wait_until(lambda: len(sandboxes(process.pid)) >= (2 if how == "idle" else 6))
+        process.kill()
+    wait_until(lambda: not sandboxes(process.pid))
+
+
+def test_nothing_survives_a_client_that_just_exits():
+    with start_client("exit") as process:
+        assert process.stdout.readline().startswith("ready")
+    assert process.returncode == 0
+    wait_until(lambda: not sandboxes(process.pid))
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+
+
+@needs_root
+def test_an_unprivileged_client_works(tmp_path):
+    script = "import sys; sys.path[:0] = sys.argv[1:]; from code_envs.executor import Executor\n"
+    script += f"with Executor(workers=1) as e: print(e.run({ADD!r}, 'f', [(1, 2)])[0])"
+    home = install_copy(tmp_path, 0o755)
+    paths = [str(home), *(path for path in sys.path if path.endswith("site-packages"))]
+    command = [str(home / "python"), "-c", script, *paths]
+    done = subprocess.run(
+        command, user=65534, group=65534, extra_groups=[], cwd="/", capture_output=True, text=True, check=False
+    )
+    if "ModuleNotFoundError" in done.stderr:
+        pytest.skip("nobody cannot read this environment's packages")
+    assert "value=b'i3;'" in done.stdout, done.stderr
+
+
+@needs_root
+def test_an_interpreter_in_a_private_home_works(tmp_path):
+    home = install_copy(tmp_path, 0o700)
+    script = "import sys; sys.path[:0] = sys.argv[1:]; from code_envs.executor import Executor\n"
+    script += f"with Executor(workers=1) as e: print(e.run({ADD!r}, 'f', [(1, 2)])[0])"
+    paths = [str(home), *(path for path in sys.path if path.endswith("site-packages"))]
+    command = [str(home / "python"), "-c", script, *paths]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    assert "value=b'i3;'" in done.stdout, done.stderr
+
+
+def install_copy(folder, mode):
+    """Copy the interpreter and the executor into a folder of their own, as a private home would hold them."""
+    for parent in (folder, folder.parent, folder.parent.parent):
+        parent.chmod(0o755)
+    home = folder / "home"
+    home.mkdir(mode=mode)
+    shutil.copy(Path(sys.executable).resolve(), home / "python")
+    source = Path(client.__file__).parent
+    (home / "code_envs" / "executor").mkdir(parents=True)
+    (home / "code_envs" / "__init__.py").touch()
+    for name in ("codec.py", "errors.py"):
+        shutil.copy(source.parent / name, home / "code_envs" / name)
+    for file in source.glob("*.py"):
+        shutil.copy(file, home / "code_envs" / "executor" / file.name)
+    return home
