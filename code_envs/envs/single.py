@@ -70,7 +70,7 @@ class CodeEnv(gymnasium.Env[str, str]):
         ProblemError: One of the problems is not valid.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 (declared so by Gymnasium)
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 (declared so by Gymnasium)
 
     def __init__(
         self,

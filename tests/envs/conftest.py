@@ -72,8 +72,11 @@ def replies(problems):
     """From a problem's key to its gold reply, a readable wrong one, and one that says nothing."""
 
     def of(problem: Problem) -> dict[str, str]:
-        others = [other for other in problems if other.mode is problem.mode and other.key != problem.key]
-        rules = modes.rules(problem.mode)
-        return {"gold": rules.gold(problem), "wrong": rules.gold(others[0]), "malformed": "I do not know."}
+        nothing = ", ".join(["None"] * len(problem.parameters))
+        wrong = {
+            Mode.INDUCTION: f"```python\ndef {problem.signature}:\n    return None\n```",
+            Mode.DEDUCTION: "```output\nNone\n```",
+        }.get(problem.mode, f"```input\n{nothing}\n```")
+        return {"gold": modes.rules(problem.mode).gold(problem), "wrong": wrong, "malformed": "I do not know."}
 
     return {problem.key: of(problem) for problem in problems}

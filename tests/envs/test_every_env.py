@@ -148,16 +148,30 @@ def secrets(problem: Problem) -> list[str]:
     return [text for text in hidden if len(text) > 2]
 
 
+def spy(problem: Problem) -> str:
+    """A program that passes the visible cases, and tells with what else it is called."""
+    seen = [(case.values(), case.result) for case in problem.cases]
+    known = ", ".join(f"({arguments!r}, {result})" for arguments, result in seen)
+    return f"""```python
+def {problem.entry}(*called):
+    for arguments, result in [{known}]:
+        if called == arguments:
+            return result
+    print(called)
+    raise ValueError(repr(called))
+```"""
+
+
 @every_env
 def test_feedback_helps_and_leaks_nothing_hidden(env_id, make, problems, replies):
-    env, checked = make(env_id, max_turns=4), 0
+    env, checked = make(env_id, max_turns=4, render_mode="ansi"), 0
     for problem in problems:
         if problem.mode not in env.unwrapped.modes:
             continue
         prompt, _ = env.reset(options={"key": problem.key})
         told = set()
-        for left, kind in ((3, "wrong"), (2, "malformed"), (1, "wrong")):
-            reply = replies[problem.key][kind]
+        last = spy(problem) if problem.mode is Mode.INDUCTION else replies[problem.key]["wrong"]
+        for left, reply in ((3, replies[problem.key]["wrong"]), (2, replies[problem.key]["malformed"]), (1, last)):
             feedback, reward, terminated, truncated, info = env.step(reply)
             assert (reward, terminated, truncated) == (0.0, False, False)
             assert len(feedback) > 80
@@ -236,7 +250,7 @@ def play(env, replies):
     observations, infos = env.reset(seed=list(SEEDS))
     trace = [(tuple(observations), infos)]
     for kinds in (("gold", "wrong", "malformed", "gold"), ("wrong",) * 4, ("gold",) * 4):
-        actions = tuple(replies[key][kind] for key, kind in zip(trace[-1][1]["key"], kinds, strict=True))
+        actions = tuple(replies[key][kind] for key, kind in zip(trace[-1][-1]["key"], kinds, strict=True))
         observations, *numbers, infos = env.step(actions)
         assert observations in env.observation_space
         trace.append((tuple(observations), *[list(array) for array in numbers], infos))
