@@ -301,7 +301,7 @@ def _level(level: int) -> int:
 def _feedback(grade: Grade, left: int) -> str:
     text = (grade.feedback or grade.reason)[: MAX_OBSERVATION // 2]
     count = "one more answer" if left == 1 else f"{left} more answers"
-    return f"{text}\n\nThat did not pass. Answer again, in the same format: you have {count}."
+    return f"{text}\n\nAnswer again, in the same format: you have {count}."
 
 
 def _verdict(grade: Grade) -> str:
