@@ -202,6 +202,11 @@ class Attempt(_Record, frozen=True):
     outcome: str
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("reply", "reason"):  # a model's lone surrogates cannot be written to a file
+            text = getattr(self, name).encode("utf-8", "replace").decode("utf-8")
+            msgspec.structs.force_setattr(self, name, text)
+
 
 class Report(_Record, frozen=True):
     """What a student did on a problem.

@@ -252,7 +252,7 @@ def dataset_card(splits: Mapping[str, Sequence[Problem]], kind: str = "jsonl") -
         "# Verifiable code problems",
         "",
         f"{len(problems)} problems made with code-envs. Each row is one problem: `prompt` is what a student "
-        "sees, `answer` an answer that passes, `record` the whole problem as JSON, with which code-envs grades replies.",
+        "sees, `answer` one that passes, `record` the whole problem as JSON, which code-envs grades replies with.",
         "",
         _markdown("split", {name: len(split) for name, split in splits.items()}),
         _markdown("mode", Counter({mode: sum(p.mode == mode for p in problems) for mode in Mode})),

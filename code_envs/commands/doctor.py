@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Any
 
 import typer
 
@@ -15,47 +13,29 @@ from code_envs.commands.output import AsJson, print_json, show_table
 __all__ = ["doctor"]
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(*, as_json: AsJson = False) -> None:
     """Attack the sandbox of this machine for real, and say what is installed."""
-    isolation, probes = _probe_sandbox()
-    sound = bool(probes) and all(probe["held"] for probe in probes)
-    facts = {
-        "code_envs": version("code-envs"),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cores": len(os.sched_getaffinity(0)),
-        "isolation": isolation,
-    }
-    extras = _extras()
+    from code_envs.executor.doctor import probe
+
+    checks = probe()
+    runs = any(check.ok for check in checks if check.name.startswith("level"))
+    sound = runs and all(check.ok for check in checks if check.name.startswith("attack"))
+    installed = {"code-envs": version("code-envs"), "python": platform.python_version()}
     if as_json:
-        print_json({**facts, "sound": sound, "probes": probes, "extras": extras})
+        print_json({"sound": sound, "installed": installed, "extras": _extras(), "checks": checks})
     else:
-        _print_findings(facts, extras, probes, sound)
+        rows = [(check.name, "ok" if check.ok else "NO", check.detail, check.advice) for check in checks]
+        show_table("The sandbox on this machine", ["check", "", "found", "what to do"], rows)
+        show_table("Installed", ["what", "version"], [*installed.items(), *map(_extra_row, _extras().items())])
+        print("The sandbox holds." if sound else "The sandbox does NOT hold: do not run untrusted programs here.")
     if not sound:
         raise typer.Exit(1)
 
 
-def _probe_sandbox() -> tuple[str, list[dict[str, Any]]]:
-    """The isolation in force, and how each attack on it ended."""
-    from code_envs.errors import ExecutorError
-    from code_envs.executor import Executor
-    from code_envs.executor.probes import PROBES
-
-    try:
-        with Executor() as executor:
-            endings = executor.run_jobs([probe.job() for probe in PROBES])
-            return executor.isolation, [
-                {
-                    "attack": probe.name,
-                    "held": ending[0].status in probe.held,
-                    "ended": ending[0].status,
-                    "by": probe.layers,
-                    "message": ending[0].message,
-                }
-                for probe, ending in zip(PROBES, endings, strict=True)
-            ]
-    except ExecutorError as error:
-        return f"unavailable: {error}", []
+def _extra_row(item: tuple[str, dict[str, str | None]]) -> tuple[str, str]:
+    extra, packages = item
+    have = ", ".join(f"{name} {found or 'missing'}" for name, found in packages.items())
+    return f"extra {extra}", have if all(packages.values()) else f"{have}; pip install 'code-envs[{extra}]'"
 
 
 def _extras() -> dict[str, dict[str, str | None]]:
@@ -73,17 +53,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _print_findings(
-    facts: dict[str, Any], extras: dict[str, dict[str, str | None]], probes: list[dict[str, Any]], sound: bool
-) -> None:
-    rows = [(name.replace("_", "-"), value) for name, value in facts.items()]
-    for extra, packages in extras.items():
-        have = ", ".join(f"{name} {found or 'missing'}" for name, found in packages.items())
-        rows.append((f"extra {extra}", have if all(packages.values()) else f"{have}: pip install 'code-envs[{extra}]'"))
-    show_table("This machine", ["what", "found"], rows)
-    columns = ["attack", "held", "ended", "meant to be stopped by"]
-    endings = [(row["attack"], "yes" if row["held"] else "NO", row["ended"], row["by"]) for row in probes]
-    show_table("Attacks on the sandbox", columns, endings)
-    print("The sandbox holds." if sound else "The sandbox does NOT hold here: do not run untrusted programs.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from code_envs.errors import ConfigError, UnknownName
+from code_envs.errors import UnknownName
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,7 +85,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
         table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else legible(str(cell)) for cell in row))
-    Console(highlight=False, markup=False, **({} if sys.stdout.isatty() else {"width": 200})).print(table)
+    Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def legible(text: str) -> str:
@@ -98,13 +98,3 @@ def percent(rate: float, interval: tuple[float, float]) -> str:
     if rate != rate:
         return "–"
     return f"{100 * rate:.0f} %  ({100 * interval[0]:.0f}–{100 * interval[1]:.0f})"
-
-
-def at_least(name: str, value: int, least: int) -> None:
-    """Refuse a number that is too small.
-
-    Raises:
-        ConfigError: It is.
-    """
-    if value < least:
-        raise ConfigError(f"{name} is {value}; it must be at least {least}")

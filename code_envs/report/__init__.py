@@ -70,6 +70,7 @@ def _facts(name: str, config: RunConfig, chains: list[Chain], rollouts: Sequence
         "steps": steps(chains),
         "rollouts": rollouts,
         "table": table(problems),
+        "levels": LEVELS,
         "yields": yields(chains, config),
         "shown": [_shown(chain) for chain in _telling(chains)],
     }

@@ -86,11 +86,14 @@ def by_mode(problems: Iterable[Problem], key: Callable[[Problem], int]) -> dict[
     }
 
 
-def table(problems: Sequence[Problem]) -> dict[Mode, tuple[Mean, list[Mean]]]:
-    """For each mode the mean over all of its problems, and the means at each level."""
+def table(problems: Sequence[Problem]) -> dict[Mode, tuple[Mean, dict[int, Mean]]]:
+    """For each mode the mean over all of its problems, and the mean at each level that has some."""
     levels = by_mode(problems, lambda problem: problem.lineage.level)
     return {
-        mode: (mean_rate(mode, rates(problem for problem in problems if problem.mode == mode)), means)
+        mode: (
+            mean_rate(mode, rates(problem for problem in problems if problem.mode == mode)),
+            {int(mean.label): mean for mean in means},
+        )
         for mode, means in levels.items()
     }
 

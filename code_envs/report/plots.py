@@ -74,21 +74,24 @@ def plot_histogram(rates: Mapping[Mode, Sequence[float]]) -> str:
         MissingExtra: matplotlib is not installed.
     """
     figure, axes = _canvas(10.6, 2.7)
+    from matplotlib.ticker import MaxNLocator
+
     rates = {mode: found for mode, found in rates.items() if found}
     for name, (low, high) in BINS.items():
         axes.axvspan(low, high, color=_BAND, linewidth=0, zorder=0)
         axes.text((low + high) / 2, 1.02, name, ha="center", va="bottom", transform=axes.get_xaxis_transform())
-    axes.hist(
-        list(rates.values()),
-        bins=[-0.025 + 0.05 * edge for edge in range(22)],  # bars centred on 0, 0.05, …, 1
-        stacked=True,
-        color=[_MODES[mode] for mode in rates],
-        rwidth=0.86,
-        zorder=2,
-    )
+    if rates:
+        axes.hist(
+            list(rates.values()),
+            bins=[-0.025 + 0.05 * edge for edge in range(22)],  # bars centred on 0, 0.05, …, 1
+            stacked=True,
+            color=[_MODES[mode] for mode in rates],
+            rwidth=0.86,
+            zorder=2,
+        )
     axes.set_xlim(-0.03, 1.03)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.set_xlabel("measured pass rate of a problem")
     axes.set_ylabel("problems")
     return _to_svg(figure, "How many problems have which measured pass rate")
