@@ -13,6 +13,7 @@ import sys
 import time
 from mmap import mmap
 from pathlib import Path
+from types import TracebackType
 
 from code_envs.errors import IsolationUnavailable
 from code_envs.executor import wire
@@ -73,9 +74,10 @@ class Zygote:
     Args:
         isolation: The level to set up.
         variant: Chooses the hash seed; every server has an address layout of its own anyway.
+        seccomp: Install the filters. Only tests of the layers behind them go without.
     """
 
-    def __init__(self, isolation: Isolation, variant: int = 0) -> None:
+    def __init__(self, isolation: Isolation, variant: int = 0, *, seccomp: bool = True) -> None:
         self.isolation, self.ready, self.landlock = isolation, False, 0
         self.deadline = time.monotonic() + START_SECONDS
         self._job: tuple[Job, Limits] | None = None
@@ -83,7 +85,8 @@ class Zygote:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         passed = (theirs.fileno(), self._request.theirs, self._result.theirs)
         try:
-            self._process = _start_process(isolation, variant, passed)
+            config = {"level": isolation.value, "seccomp": seccomp and isolation is not Isolation.UNSAFE}
+            self._process = _start_process(config, variant, passed)
         finally:
             theirs.close()
             os.close(self._request.theirs)
@@ -169,6 +172,14 @@ class Zygote:
             self._process.wait()
         self._release()
 
+    def __enter__(self) -> Zygote:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def abandon(self) -> None:
         """Let go, in a forked copy of the client, of what belongs to the original."""
         self._process.returncode = 0  # not our child: nothing to wait for
@@ -182,12 +193,14 @@ class Zygote:
         self._result.close()
 
 
-def _start_process(isolation: Isolation, variant: int, passed: tuple[int, int, int]) -> subprocess.Popen[bytes]:
+def _start_process(
+    config: dict[str, str | bool], variant: int, passed: tuple[int, int, int]
+) -> subprocess.Popen[bytes]:
     control, request, result = passed
-    config = {"level": isolation.value, "control": control, "request": request, "result": result, "client": os.getpid()}
+    everything = {**config, "control": control, "request": request, "result": result, "client": os.getpid()}
     # -I without its -E: the only PYTHON variable is the hash seed below, which -E would ignore
     return subprocess.Popen(
-        [sys.executable, "-s", "-P", "-S", "-B", "-W", "ignore", _SCRIPT, json.dumps(config)],
+        [sys.executable, "-s", "-P", "-S", "-B", "-W", "ignore", _SCRIPT, json.dumps(everything)],
         pass_fds=passed,
         env={"PYTHONHASHSEED": str(variant), "LC_ALL": "C.UTF-8"},
         cwd="/",

@@ -50,7 +50,7 @@ class Zygote:
     """Serves one request after the other, each in a fresh child."""
 
     def __init__(self, config: dict[str, int | str]) -> None:
-        self.level = str(config["level"])
+        self.level, self.seccomp = str(config["level"]), bool(config["seccomp"])
         self.control, self.client = int(config["control"]), int(config["client"])
         self.maps = int(config["request"]), int(config["result"])
         self.arch = machine()
@@ -85,7 +85,7 @@ class Zygote:
         confine.drop_capabilities(self.libc)
         confine.forbid_privileges(self.libc)
         confine.lower_limits()
-        if self.level != "unsafe":
+        if self.seccomp:
             bpf.install(self.libc.library, self.numbers["seccomp"], bpf.prepare(instructions))
 
     def _watch(self, zygote: int) -> NoReturn:
@@ -106,8 +106,7 @@ class Zygote:
         if self.landlock:
             confine.enter_landlock(self.libc)  # a second one, so that the monitor is outside
         confine.die_with_parent(self.libc, os.getppid())
-        filters = bpf.prepare(policy.child_filter(self.arch))
-        self.child_filter = filters if self.level != "unsafe" else None
+        self.child_filter = bpf.prepare(policy.child_filter(self.arch)) if self.seccomp else None
         _hide_machinery()
         self._seal(policy.zygote_filter(self.arch))
         os.write(self.control, b"R%d" % self.landlock)
