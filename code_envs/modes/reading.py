@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, ParamSpec
@@ -29,6 +30,8 @@ P = ParamSpec("P")
 
 MAX_VALUE = 1 << 16
 """Characters of a value, or of arguments, that a student wrote."""
+_MAX_TRIED = 100  # answers in prose that are tried
+_MAX_PLACES = 4
 
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)([^`]+)(?<!`)\1(?!`)")
 _LABEL_END = re.compile(r"[\s*_`]{0,8}(?::|=|is\b:?|would be\b|will be\b|should be\b|(?=\n|$))")
@@ -136,8 +139,9 @@ def _agreed(answers: Sequence[str]) -> str:
 
 def _labelled(lines: Sequence[str], form: Form) -> list[str]:
     """Answers after a label (on its line or the next one that is not blank) or in a box."""
-    answers = [_first(_spellings(text), form) for text in _after_labels(lines, form.labels)]
-    answers += [_first([box, _plain_latex(box)], form) for box in _boxes("\n".join(lines))]
+    texts = deque(_after_labels(lines, form.labels), maxlen=_MAX_TRIED)
+    answers = [_first(_spellings(text), form) for text in texts]
+    answers += [_first([box, _plain_latex(box)], form) for box in islice(_boxes("\n".join(lines)), _MAX_TRIED)]
     return [answer for answer in answers if answer is not None]
 
 
@@ -180,8 +184,8 @@ def _after_label(text: str, labels: Sequence[str]) -> str | None:
 def _spellings(text: str) -> list[str]:
     """How a value may be written in prose: bare, with a full stop, emphasised, as inline code."""
     text = text.strip(" \t*_$:")
-    spans = [match.group(2) for match in _SPAN.finditer(text)]
-    return [*(spans if len(spans) == 1 else ()), text, text.rstrip(".*_ ")]
+    spans = [match.group(2) for match in islice(_SPAN.finditer(text), 2)]
+    return [*(spans if len(spans) == 1 else ()), text.rstrip(".*_ "), text]
 
 
 def _boxes(text: str) -> Iterator[str]:
@@ -207,7 +211,8 @@ def _plain_latex(text: str) -> str:
 def _completed(lines: Sequence[str], form: Form) -> list[str]:
     """Lines such as ``assert f(3) == 4``, whole and alone."""
     answers = []
-    for line in lines:
+    calls = (line for line in lines if form.entry + "(" in line)
+    for line in deque(calls, maxlen=_MAX_TRIED):
         text = spoken(line).strip().lstrip(">*-• \t").strip("` ")
         if _call_start(text, form.entry):
             answers.append(_try(_parse, text, form))
@@ -228,11 +233,11 @@ def completions(text: str, entry: str) -> Iterator[tuple[str, str]]:
         entry: The name of the function.
 
     Yields:
-        The text of the call and that of its result, for at most 8 places.
+        The text of the call and that of its result, for the first few places.
     """
     call = _call_start(text.strip(), entry)
     places = (found for found in _SEPARATORS.finditer(call) if call[: found.start()].rstrip(" `")[-1:] == ")")
-    for found in islice(places, 8):
+    for found in islice(places, _MAX_PLACES):
         yield call[: found.start()].rstrip(" `"), call[found.end() :].strip(" `:").removesuffix(".")
 
 
@@ -244,7 +249,7 @@ def _whole(lines: Sequence[str], form: Form) -> list[str]:
 
 def _inline(lines: Sequence[str], form: Form) -> list[str]:
     last = next((line for line in reversed(lines) if line.strip()), "")
-    answers = [_first([match.group(2)], form) for match in _SPAN.finditer(last)]
+    answers = [_first([match.group(2)], form) for match in islice(_SPAN.finditer(last), _MAX_TRIED)]
     return [answer for answer in answers if answer is not None]
 
 
