@@ -85,9 +85,9 @@ def now(x):
 
 
 def counts(x):
-    global FACTOR
-    FACTOR += x
-    return FACTOR
+    global other
+    other = x
+    return other
 
 
 def hashes(x):
@@ -185,10 +185,9 @@ def main(x):
 '''
 
 REFUSALS = {
-    "_checked": None,
     "applies": "takes a function as 'function'",
     "asks": "takes an object with the attribute 'weight'",
-    "counts": "changes the global name 'FACTOR'",
+    "counts": "changes the global name 'other'",
     "hashes": "uses 'hash', which is not pure",
     "late": "imports inside of the function",
     "lists": "uses 'os.listdir'",
@@ -212,18 +211,14 @@ REFUSALS = {
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Candidate | str]:
-    return scan_module(
-        MODULE.replace("    global FACTOR\n    FACTOR += x\n", "    global OTHER\n    OTHER = x\n"), "m.py"
-    )
+    return scan_module(MODULE, "m.py")
 
 
-def test_every_reason_for_refusal_is_named() -> None:
-    text = MODULE.replace("FACTOR += x\n    return FACTOR", "FACTOR = x\n    return x")
-    found = scan_module(text, "m.py")
+def test_every_reason_for_refusal_is_named(found: dict[str, Candidate | str]) -> None:
     reasons = {name: reason for name, reason in found.items() if isinstance(reason, str)}
+    assert reasons.keys() == REFUSALS.keys()
     for name, reason in REFUSALS.items():
-        if reason:
-            assert reasons.get(name, "accepted").startswith(reason), name
+        assert reasons[name].startswith(reason)
 
 
 def test_a_slice_holds_what_the_function_needs_and_nothing_else(found: dict[str, Candidate | str]) -> None:
@@ -283,10 +278,8 @@ def test_a_signature_stands_on_its_own() -> None:
 
 def test_longer_and_nested_functions_have_higher_levels() -> None:
     body = "def f(xs):\n    total = 0\n    for x in xs:\n        total += x\n    return total\n"
-    nested = body.replace(
-        "        total += x\n",
-        "        for y in xs:\n            if x < y:\n                total += x * y\n            elif x:\n                total -= 1\n",
-    )
+    inner = "for y in xs:\n            if x < y:\n                total += y\n            elif x:\n                total -= 1"
+    nested = body.replace("total += x", inner)
     easy, hard = scan_module(body, "m.py")["f"], scan_module(nested, "m.py")["f"]
     assert isinstance(easy, Candidate)
     assert isinstance(hard, Candidate)
