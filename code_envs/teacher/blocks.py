@@ -11,7 +11,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -132,7 +132,7 @@ def block(
     return register
 
 
-@lru_cache(maxsize=None)
+@cache
 def _functions_of(module: str) -> dict[str, str]:
     text = inspect.getsource(sys.modules[module])
     lines = text.splitlines()

@@ -1,5 +1,8 @@
 """Building blocks on lists of integers that give such a list, or something made of its items."""
 
+# ruff: noqa: B905, PERF401, RUF007
+# This is the text of grown programs: plain loops are to be followed, and there are no imports.
+
 from __future__ import annotations
 
 from code_envs.teacher.blocks import block
@@ -114,7 +117,10 @@ def multiples_first(values: list[int], divisor: int) -> list[int]:
         "all(abs(a - {center}) <= abs(b - {center}) for a, b in zip(result, result[1:]))",
         "no value of the result is nearer to {center} than the one before it",
     ),
-    slips=(("(abs(value - center), value)", "(abs(value - center), -value)"), ("abs(value - center)", "abs(value) - center")),
+    slips=(
+        ("(abs(value - center), value)", "(abs(value - center), -value)"),
+        ("abs(value - center)", "abs(value) - center"),
+    ),
 )  # fmt: skip
 def sort_by_distance(values: list[int], center: int) -> list[int]:
     """Sort the values by how far they are from the center."""
@@ -191,8 +197,8 @@ def next_greater(values: list[int], missing: int) -> list[int]:
 @block(
     "ints", "ints", 3,
     "read the values from left to right with a stack that starts empty: a value above {limit} is pushed; a value from "
-    "0 to {limit} replaces the two topmost items by their sum (nothing happens if there are fewer than two); a negative "
-    "value removes the topmost item, if any. Take the stack at the end, bottom first",
+    "0 to {limit} replaces the two topmost items by their sum (nothing happens if there are fewer than two); a "
+    "negative value removes the topmost item, if any. Take the stack at the end, bottom first",
     noun="stack", draws={"limit": (2, 6)}, likes=("runs", "steps"),
 )  # fmt: skip
 def run_stack(values: list[int], limit: int) -> list[int]:

@@ -1,5 +1,7 @@
 """Building blocks that give or take a single integer."""
 
+# This is the text of grown programs: plain loops are to be followed, and there are no imports.
+
 from __future__ import annotations
 
 from code_envs.teacher.blocks import block
@@ -79,7 +81,10 @@ def longest_rise(values: list[int]) -> int:
 @block(
     "ints", "int", 3, "take the greatest sum that any number of neighbouring values can have, none at all giving 0",
     noun="best", promise=("result >= 0", "the result is never negative"),
-    slips=(("max(0, running + value)", "max(value, running + value)"), ("best = 0", "best = values[0] if values else 0")),
+    slips=(
+        ("max(0, running + value)", "max(value, running + value)"),
+        ("best = 0", "best = values[0] if values else 0"),
+    ),
 )  # fmt: skip
 def best_stretch(values: list[int]) -> int:
     """Find the greatest sum of a stretch of neighbours."""
@@ -110,7 +115,10 @@ def pairs_adding_to(values: list[int], goal: int) -> int:
     "ints", "int", 3,
     "sort the distinct values and count those smaller than {mark}",
     noun="rank", draws={"mark": (3, 14)}, ignores_order=True,
-    slips=(("ordered[middle] < mark", "ordered[middle] <= mark"), ("low = middle + 1", "low = middle + 1 if high < 9 else high")),
+    slips=(
+        ("ordered[middle] < mark", "ordered[middle] <= mark"),
+        ("low = middle + 1", "low = middle + 1 if high < 9 else high"),
+    ),
 )  # fmt: skip
 def rank_of(values: list[int], mark: int) -> int:
     """Find the rank of a mark among the distinct values by binary search."""
@@ -168,7 +176,8 @@ def digit_sum(number: int) -> int:
 
 
 @block(
-    "int", "int", 1, "write the decimal digits in reverse order, dropping zeros that come to the front, and keep the sign",
+    "int", "int", 1,
+    "write the decimal digits in reverse order, dropping zeros that come to the front, and keep the sign",
     noun="mirrored", slips=(("while rest > 0:", "while rest % 1000 > 0:"),),
 )  # fmt: skip
 def reverse_digits(number: int) -> int:
@@ -182,7 +191,8 @@ def reverse_digits(number: int) -> int:
 
 
 @block(
-    "int", "ints", 2, "list the digits of the absolute value in base {base}, the most significant first (one 0 for zero)",
+    "int", "ints", 2,
+    "list the digits of the absolute value in base {base}, the most significant first (one 0 for zero)",
     noun="digits", draws={"base": (2, 9)},
     promise=("all(0 <= digit < {base} for digit in result)", "every digit lies from 0 to {base} - 1"),
     slips=(("while rest >= base:", "while rest > base:"),),

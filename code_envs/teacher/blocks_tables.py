@@ -1,5 +1,8 @@
 """Building blocks on grids, pairs and dictionaries."""
 
+# ruff: noqa: PERF401
+# This is the text of grown programs: plain loops are to be followed, and there are no imports.
+
 from __future__ import annotations
 
 from code_envs.teacher.blocks import block
@@ -60,8 +63,8 @@ def flatten(grid: list[list[int]]) -> list[int]:
 
 @block(
     "grid", "ints", 4,
-    "read the values in a spiral: along the top row to the right, down the last column, back along the bottom row, up the "
-    "first column, and so on inwards",
+    "read the values in a spiral: along the top row to the right, down the last column, back along the bottom row, up "
+    "the first column, and so on inwards",
     noun="spiral",
 )  # fmt: skip
 def read_spiral(grid: list[list[int]]) -> list[int]:
@@ -100,7 +103,10 @@ def count_summits(grid: list[list[int]]) -> int:
     "touch; list the merged intervals as pairs of start and end, by start",
     noun="merged", likes=("bookings",), ignores_order=True,
     promise=("all(a[1] < b[0] for a, b in zip(result, result[1:]))", "each interval ends before the next one starts"),
-    slips=(("if merged and start <= merged[-1][1]:", "if merged and start < merged[-1][1]:"), ("max(merged[-1][1], end)", "end")),
+    slips=(
+        ("if merged and start <= merged[-1][1]:", "if merged and start < merged[-1][1]:"),
+        ("max(merged[-1][1], end)", "end"),
+    ),
 )  # fmt: skip
 def merge_intervals(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Merge intervals that overlap or touch."""
@@ -156,8 +162,8 @@ def sort_pairs(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 @block(
     "pairs", "tally", 2,
-    "build a dictionary that maps the first number of each pair to the sum of the second numbers of all pairs that start "
-    "with it",
+    "build a dictionary that maps the first number of each pair to the sum of the second numbers of all pairs that "
+    "start with it",
     noun="sums_by_first", ignores_order=True,
 )  # fmt: skip
 def add_by_first(pairs: list[tuple[int, int]]) -> dict[int, int]:
@@ -222,7 +228,8 @@ def names_by_value(table: dict[str, int]) -> list[str]:
 
 @block(
     "counts", "text", 2,
-    "take the key with the greatest value, of several the first in Unicode order (the empty text if there are no entries)",
+    "take the key with the greatest value, of several the first in Unicode order (the empty text if there are no "
+    "entries)",
     noun="leader", slips=(("> table[leader]", ">= table[leader]"),),
 )  # fmt: skip
 def leader_of(table: dict[str, int]) -> str:

@@ -1,5 +1,8 @@
 """Building blocks on texts and lists of words."""
 
+# ruff: noqa: PERF401, SIM102
+# This is the text of grown programs: plain loops are to be followed, and there are no imports.
+
 from __future__ import annotations
 
 from code_envs.teacher.blocks import block
@@ -9,8 +12,8 @@ __all__: list[str] = []
 
 @block(
     "text", "text", 2,
-    "move each letter from a to z and from A to Z forward by {places} places in the alphabet, starting again at a (or A) "
-    "after the end; other characters stay",
+    "move each letter from a to z and from A to Z forward by {places} places in the alphabet, starting again at a "
+    "(or A) after the end; other characters stay",
     noun="shifted", draws={"places": (1, 12)}, keeps_length=True, likes=("sentence", "letters_only"),
     slips=(("if code - base >= 26", "if code - base > 26"),),
 )  # fmt: skip
@@ -47,7 +50,7 @@ def pack_runs(text: str) -> str:
 @block(
     "text", "text", 1, "shorten each run of equal characters to a single one",
     noun="squeezed", likes=("letters_only",),
-    promise=("all(a != b for a, b in zip(result, result[1:]))", "no two neighbouring characters of the result are equal"),
+    promise=("all(a != b for a, b in zip(result, result[1:]))", "no two neighbouring characters are equal"),
     slips=(("squeezed[-1:] != letter", "squeezed[-1:] != letter or squeezed[:1] == letter"),),
 )  # fmt: skip
 def squeeze(text: str) -> str:
@@ -113,10 +116,13 @@ def drop_brackets(text: str) -> str:
 
 @block(
     "text", "int", 3,
-    "check that the brackets (), [] and {{}} are balanced and properly nested, ignoring other characters: the number is "
-    "the greatest depth of nesting (0 without brackets), or -1 if they are not balanced",
+    "check that the brackets (), [] and {{}} are balanced and properly nested, ignoring other characters: the number "
+    "is the greatest depth of nesting (0 without brackets), or -1 if they are not balanced",
     noun="depth", likes=("formula",), promise=("result >= -1", "the result is never below -1"),
-    slips=(("if not open_brackets or", "if not open_brackets:\n                continue\n            if"), ("return -1 if open_brackets else deepest", "return deepest")),
+    slips=(
+        ("if not open_brackets or", "if not open_brackets:\n                continue\n            if"),
+        ("return -1 if open_brackets else deepest", "return deepest"),
+    ),
 )  # fmt: skip
 def bracket_depth(text: str) -> int:
     """Scan brackets with a stack."""
@@ -246,7 +252,7 @@ def split_words(text: str) -> list[str]:
 
 @block(
     "text", "counts", 1,
-    "count how often each letter from a to z occurs, taking A to Z as their small forms and leaving out everything else",
+    "count how often each letter from a to z occurs, taking A to Z as their small forms and leaving out the rest",
     noun="letter_counts", ignores_order=True, likes=("sentence", "letters_only"),
 )  # fmt: skip
 def count_letters(text: str) -> dict[str, int]:

@@ -10,7 +10,7 @@ from code_envs.teacher.conditions import SPOILS
 from code_envs.teacher.recipe import JOINS, Fault, Recipe, Step, Use, condition_of, kinds_of
 from code_envs.teacher.themes import THEMES
 
-__all__ = ["Grown", "compose", "precondition", "property_test"]
+__all__ = ["Grown", "compose", "forced_branches", "precondition", "property_test"]
 
 _ITEMS = {"words": "word", "grid": "row", "ints": "value"}
 _TAKEN = {"words": "a text", "grid": "a list", "ints": "a number"}
@@ -88,7 +88,10 @@ class _Writer:
         lines = [f"def {self.signature}:", f'    """{self.summary()}"""']
         if self.opened:
             name, (low, high) = self.opened
-            lines += [f"    if not {low} <= {name} <= {high}:", f'        raise ValueError("{name} must be from {low} to {high}")']
+            lines += [
+                f"    if not {low} <= {name} <= {high}:",
+                f'        raise ValueError("{name} must be from {low} to {high}")',
+            ]
         it = self.theme.parameter
         for at, step in enumerate(self.recipe.steps):
             broken = fault if fault and fault.step == at and fault.how != "slip" else None
@@ -106,7 +109,11 @@ class _Writer:
             return lines, name
         test = self.trigger(broken)
         if broken.how == "spoil":
-            return [*lines, f"if {test}:", f"    {name} = {SPOILS[self.kinds[at + 1]][broken.which].format(it=name)}"], name
+            return [
+                *lines,
+                f"if {test}:",
+                f"    {name} = {SPOILS[self.kinds[at + 1]][broken.which].format(it=name)}",
+            ], name
         if name == it:
             return [f"if not ({test}):", *("    " + line for line in lines)], name
         return [f"if {test}:", f"    {name} = {it}", "else:", *("    " + line for line in lines)], name
@@ -128,7 +135,11 @@ class _Writer:
             return [f"{names[0]} = {it}", f"for _ in range({step.number}):", f"    {names[0]} = {again}"], names[0]
         if step.how == "join":
             left, right = names
-            return [f"{left} = {calls[0]}", f"{right} = {calls[1]}", f"combined = {left} {step.test} {right}"], "combined"
+            return [
+                f"{left} = {calls[0]}",
+                f"{right} = {calls[1]}",
+                f"combined = {left} {step.test} {right}",
+            ], "combined"
         test = condition_of(self.kinds[at], step.test, step.number).test.format(it=it, n=step.number)
         if step.how == "if":
             return [f"if {test}:", f"    {it} = {calls[0]}"], it
@@ -150,13 +161,18 @@ class _Writer:
         opening = f"Given {self.theme.parameter}, {KINDS[self.kinds[0]].words} ({self.theme.words})"
         if self.opened:
             name, (low, high) = self.opened
-            opening += f", and {name}, an integer from {low} to {high} (raise a ValueError if it is outside of this range)"
+            opening += (
+                f", and {name}, an integer from {low} to {high} (raise a ValueError if it is outside of this range)"
+            )
         says = [self.says(at, step) for at, step in enumerate(self.recipe.steps)]
         closing = f"{KINDS[self.kinds[-1]].words}."
         if len(says) == 1:
             return f"{opening}: {says[0]}. Return the outcome, {closing}"
         listed = "\n".join(f"{at}. {text[:1].upper()}{text[1:]}." for at, text in enumerate(says, 1))
-        return f"{opening}, do the following in order, each step with the outcome of the one before.\n{listed}\nReturn the outcome of the last step, {closing}"
+        return (
+            f"{opening}, do the following in order, each step with the outcome of the one before.\n{listed}\n"
+            f"Return the outcome of the last step, {closing}"
+        )
 
     def says(self, at: int, step: Step) -> str:
         texts = [use.of().says.format(**self.constants(at, use)) for use in step.uses]
@@ -166,11 +182,15 @@ class _Writer:
         if step.how == "each":
             kind = self.kinds[at]
             made = "a grid again" if self.kinds[at + 1] == "grid" else "a list"
-            return f"do this for each {_ITEMS[kind]}, taken as {_TAKEN[kind]} of its own: {texts[0]}. The outcomes make {made}, in the same order"
+            return (
+                f"do this for each {_ITEMS[kind]}, taken as {_TAKEN[kind]} of its own: {texts[0]}. "
+                f"The outcomes make {made}, in the same order"
+            )
         if step.how == "repeat":
             return f"do this {step.number} times in a row: {texts[0]}"
         if step.how == "join":
-            return f"work out two numbers from {it}. The first: {texts[0]}. The second: {texts[1]}. Go on with {JOINS[step.test]}"
+            both = f"The first: {texts[0]}. The second: {texts[1]}"
+            return f"work out two numbers from {it}. {both}. Go on with {JOINS[step.test]}"
         holds = condition_of(self.kinds[at], step.test, step.number).words.format(n=step.number)
         if step.how == "if":
             return f"if {holds}, do this: {texts[0]}. Otherwise leave {it} as it is"
@@ -204,7 +224,7 @@ def property_test(recipe: Recipe) -> str:
     given = ", ".join(writer.names)
     return (
         f'def {PROPERTY}({writer.parameters}) -> None:\n    """Check that {words}."""\n'
-        f"    result = f({given})\n    assert {test}, \"{words}\"\n"
+        f'    result = f({given})\n    assert {test}, "{words}"\n'
     )
 
 
@@ -228,3 +248,15 @@ def _claim(recipe: Recipe, writer: _Writer) -> tuple[str, str]:
 
 def _same_length(step: Step, block: Block) -> bool:
     return step.how == "each" or block.keeps_length
+
+
+def forced_branches(program: str) -> list[str]:
+    """Make variants of a program without a fault in which one condition always, or never, holds."""
+    head, mark, main = program.rpartition("\n\n\ndef f(")
+    lines = main.splitlines()
+    places = [at for at, line in enumerate(lines) if line.startswith("    if ") and not line.startswith("    if not ")]
+    return [
+        head + mark + "\n".join([*lines[:at], f"    if {outcome}:", *lines[at + 1 :]]) + "\n"
+        for at in places
+        for outcome in ("True", "False")
+    ]

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-# the modules that fill BLOCKS
-from code_envs.teacher import blocks_lists, blocks_numbers, blocks_tables, blocks_text  # noqa: F401
 from code_envs.errors import ProblemError
 from code_envs.problem import Problem
+from code_envs.teacher import blocks_lists, blocks_numbers, blocks_tables, blocks_text  # noqa: F401  # fill BLOCKS
 from code_envs.teacher.blocks import BLOCKS, LIFTS, Block
 from code_envs.teacher.conditions import CONDITIONS, SPOILS, TRIGGERS, Condition
 from code_envs.teacher.themes import THEMES
@@ -162,7 +161,11 @@ def _after(step: Step, kind: str) -> str:
     if any(block.takes != kind for block in blocks):
         raise ProblemError(f"a step does not take {kind}")
     gives = {block.gives for block in blocks}
-    if len(gives) > 1 or (step.how in ("if", "repeat") and gives != {kind}) or (step.how == "join" and gives != {"int"}):
+    if (
+        len(gives) > 1
+        or (step.how in ("if", "repeat") and gives != {kind})
+        or (step.how == "join" and gives != {"int"})
+    ):
         raise ProblemError(f"a step {step.how!r} gives values of the wrong kind")
     if step.how in ("if", "either", "stop"):
         condition_of(kind, step.test, step.number)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from code_envs.teacher.blocks import pick
 
 __all__ = ["THEMES", "Theme", "probes"]
 
+ItemT = TypeVar("ItemT")
 Draw = Callable[[np.random.Generator, int], object]
 
 
@@ -78,10 +80,12 @@ def _number(low_digits: int) -> Draw:
     return draw
 
 
-_WORDS = (
-    "amber birch cedar Delta echo fern Grove harbor iris jade kelp Lotus maple north ocean pearl quill River stone tulip "
-    "umber Vale willow yarrow zinc ash Bay cove dune elm fig oak on at of to level noon deed Anna moon tree balloon"
-).split()
+_WORDS = tuple(
+    """
+    amber birch cedar Delta echo fern Grove harbor iris jade kelp Lotus maple north ocean pearl quill River stone
+    tulip umber Vale willow yarrow zinc ash Bay cove dune elm fig oak on at of to level noon deed Anna moon tree balloon
+    """.split()  # noqa: SIM905  # legible
+)
 
 
 def _some_words(rng: np.random.Generator, size: int) -> list[str]:
@@ -153,6 +157,7 @@ def _sized(item: str) -> str:
 
 
 _TEXT = 'type({it}) is str and len({it}) <= {most}; all(" " <= item <= "~" for item in {it})'
+_NAMES = _sized("type(item) is str and len(item) <= 20")
 _PAIR = "type(item) is tuple and len(item) == 2 and all(type(part) is int and 0 <= part <= 200 for part in item)"
 _ENTRIES = (
     "type({it}) is dict and len({it}) <= {most}; "
@@ -173,13 +178,13 @@ THEMES: Mapping[str, Theme] = {
         Theme("runs", "codes", "ints", "codes of which many repeat", _between(0, 50), _runs),
         Theme("multiples", "amounts", "ints", "amounts of money", _between(0, 500), _multiples),
         Theme("serial", "serial", "int", "a serial number", "type({it}) is int and 0 <= {it} <= 10**9", _number(3)),
-        Theme("order", "order", "int", "the number of an order", "type({it}) is int and 0 <= {it} <= 10**9", _number(2)),
+        Theme("order", "order", "int", "the number of an order", "type({it}) is int and 0 <= {it} < 10**8", _number(2)),
         Theme("sentence", "sentence", "text", "words with spaces between them", _TEXT, _sentence),
         Theme("letters_only", "label", "text", "letters, some of them several times in a row", _TEXT, _letters),
         Theme("formula", "formula", "text", "a formula with brackets", _TEXT, _formula),
         Theme("log_line", "log_line", "text", "a line of a log", _TEXT, _log_line),
-        Theme("words", "words", "words", "short words", _sized("type(item) is str and len(item) <= 20"), _some_words),
-        Theme("guests", "guests", "words", "names of guests", _sized("type(item) is str and len(item) <= 20"), _some_words),
+        Theme("words", "words", "words", "short words", _NAMES, _some_words),
+        Theme("guests", "guests", "words", "names of guests", _NAMES, _some_words),
         Theme(
             "heights", "heights", "grid", "heights on a map",
             "type({it}) is list and len({it}) <= {most}; "
@@ -199,30 +204,29 @@ THEMES: Mapping[str, Theme] = {
 def probes(value: object, rng: np.random.Generator) -> list[object]:
     """Turn one input into special ones of the same kind, on which a rare fault may show."""
     if isinstance(value, dict):
-        entries = list(value.items())
-        return [dict(items) for items in _special_orders(entries, rng)] + [
-            dict.fromkeys(value, entries[0][1]) if entries else {},
-            {key: key if isinstance(key, int) else len(key) for key in value},
-        ]
+        first = next(iter(value.values()), 0)
+        flat: dict[object, object] = dict.fromkeys(value, first)
+        own = {key: key if isinstance(key, int) else len(key) for key in value}
+        return [*map(dict, _special_orders(list(value.items()), rng)), flat, own]
     if isinstance(value, list):
         return [*_special_orders(value, rng), *_special_numbers(value)]
     if isinstance(value, str):
-        return ["".join(items) for items in _special_orders(list(value), rng)] + [value.upper(), value + value]
+        return [*map("".join, _special_orders(list(value), rng)), value.upper(), value + value]
     if isinstance(value, int):
-        root = int(abs(value) ** 0.5)
-        mirror = int(str(value)[: len(str(value)) // 2 + 1] + str(value)[: len(str(value)) // 2][::-1])
-        return [root * root, 1 << value.bit_length(), mirror, value - value % 100, value - value % 64, value // 97 * 97]
+        root, digits = math.isqrt(abs(value)), str(abs(value))
+        mirror = int(digits[: len(digits) // 2 + 1] + digits[: len(digits) // 2][::-1])
+        return [root * root, 1 << value.bit_length(), mirror, value - value % 100, value // 97 * 97]
     return []
 
 
-def _special_orders(items: list[object], rng: np.random.Generator) -> list[list[object]]:
+def _special_orders(items: list[ItemT], rng: np.random.Generator) -> list[list[ItemT]]:
     if not items:
         return []
     some, half = pick(rng, items), len(items) // 2
     return [
         items + items[:1],
         items[:1] + items,
-        sorted(items, key=lambda item: (str(type(item)), item)),  # type: ignore[arg-type,return-value]
+        sorted(items),  # type: ignore[type-var]  # the items of a theme are of one type
         items[:half] + items[:half][::-1],
         items[: half + 1] + items[:half][::-1],
         [some] * len(items),
@@ -234,15 +238,14 @@ def _special_orders(items: list[object], rng: np.random.Generator) -> list[list[
     ]
 
 
-def _special_numbers(items: list[object]) -> list[list[object]]:
-    numbers = [item for item in items if type(item) is int]
-    if not numbers or len(numbers) < len(items):
+def _special_numbers(items: list[Any]) -> list[object]:
+    if not items or not all(type(item) is int for item in items):
         return []
     return [
-        [*numbers, 2 * numbers[0]],
-        [*numbers, -sum(numbers)],
-        [-abs(number) - 1 for number in numbers],
-        [*numbers, *(-number for number in numbers)],
-        list(range(numbers[0], numbers[0] + len(numbers))),
-        [number * 10 for number in numbers],
+        [*items, 2 * items[0]],
+        [*items, -sum(items)],
+        [-abs(item) - 1 for item in items],
+        [*items, *(-item for item in items)],
+        list(range(items[0], items[0] + len(items))),
+        [item * 10 for item in items],
     ]

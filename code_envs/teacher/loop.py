@@ -1,0 +1,124 @@
+"""The multi-turn loop: a teacher makes a chain of problems by what a student did on each of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+import numpy as np
+
+from code_envs.errors import ConfigError, ProposalFailed, UnknownName
+from code_envs.executor import Executor
+from code_envs.measure import ATTEMPTS, measure
+from code_envs.modes import Grade, Outcome
+from code_envs.problem import Chain, Direction, Mode, Problem, Report
+from code_envs.students.base import Student
+from code_envs.teacher.base import Teacher
+
+__all__ = ["STRATEGIES", "Strategy", "make_chain"]
+
+
+class Strategy(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a chain starts, and which way it goes by the pass rate.
+
+    Attributes:
+        easier_up_to: Ease where the pass rate is not above this.
+        harder_above: Harden where it is above this; in between, vary.
+        level: The level to start at where none is asked for; None leaves it to the teacher.
+    """
+
+    easier_up_to: float
+    harder_above: float
+    level: int | None = None
+
+    def direction(self, rate: float) -> Direction:
+        """Which way to go after a pass rate in [0, 1]; NaN (nothing scored) says nothing."""
+        if math.isnan(rate):
+            return Direction.SIDEWAYS
+        if rate <= self.easier_up_to:
+            return Direction.EASIER
+        return Direction.HARDER if rate > self.harder_above else Direction.SIDEWAYS
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "stepping-stones": Strategy(easier_up_to=0.0, harder_above=0.65),
+    "top-down": Strategy(easier_up_to=1.0, harder_above=1.0, level=8),
+}
+"""``stepping-stones`` is the paper's rule; ``top-down`` makes the hard problem first, then eases it."""
+
+
+def make_chain(
+    teacher: Teacher,
+    student: Student,
+    executor: Executor,
+    rng: np.random.Generator,
+    *,
+    mode: Mode | None = None,
+    level: int | None = None,
+    turns: int = 6,
+    attempts: int = ATTEMPTS,
+    chain_id: str = "",
+    strategy: str = "stepping-stones",
+) -> Chain:
+    """Make one chain: propose, measure, then vary by the pass rate and measure again.
+
+    Each problem carries its report in ``measurements``, and the teacher observes every scored
+    attempt. A turn for which the teacher finds no variant in the wanted direction is tried once
+    sideways; if that fails too, the chain ends there.
+
+    Args:
+        teacher: Makes the problems.
+        student: Attempts them.
+        executor: Grades the attempts.
+        rng: The only source of randomness.
+        mode: One of the teacher's modes; drawn if None.
+        level: Where to start; the strategy's or the teacher's own choice if None.
+        turns: How many problems at most.
+        attempts: How often the student attempts each.
+        chain_id: The id of the chain; the teacher's if empty.
+        strategy: A name of :data:`STRATEGIES`.
+
+    Returns:
+        A chain of 1 to ``turns`` problems.
+
+    Raises:
+        ProposalFailed: The teacher found no first problem.
+        UnknownName: There is no such strategy.
+        ConfigError: ``turns`` is not positive.
+    """
+    if strategy not in STRATEGIES:
+        raise UnknownName("strategy", strategy, STRATEGIES)
+    if turns < 1:
+        raise ConfigError(f"a chain needs at least one turn, not {turns}")
+    plan = STRATEGIES[strategy]
+    problem: Problem | None = teacher.propose(rng, plan.level if level is None else level, mode)
+    assert problem is not None
+    if chain_id:
+        problem = problem.but(lineage=problem.lineage.but(chain=chain_id))
+    problems: list[Problem] = []
+    while problem is not None:
+        report = measure(problem, student, executor, attempts, seed=int(rng.integers(1 << 32)))
+        problems.append(problem.but(measurements=(*problem.measurements, report)))
+        _teach(teacher, problem, report)
+        problem = _vary(teacher, rng, problems, plan.direction(report.rate)) if len(problems) < turns else None
+    return Chain(id=problems[0].lineage.chain, problems=tuple(problems))
+
+
+def _teach(teacher: Teacher, problem: Problem, report: Report) -> None:
+    for at in range(report.attempts):
+        passed = at < report.passes
+        teacher.observe(problem, Grade(outcome=Outcome.PASSED if passed else Outcome.WRONG, reward=float(passed)))
+
+
+def _vary(teacher: Teacher, rng: np.random.Generator, problems: list[Problem], direction: Direction) -> Problem | None:
+    """The next problem: new in its chain, and not measured yet."""
+    known = {problem.key for problem in problems}
+    for wanted in (direction, Direction.SIDEWAYS):
+        try:
+            varied = teacher.vary(rng, problems[-1], wanted)
+        except ProposalFailed:
+            continue
+        if varied.key not in known:
+            return varied.but(measurements=())
+    return None
