@@ -122,14 +122,13 @@ class TeacherSource:
             ProposalFailed: The teacher found none, on any of several streams of the seed.
         """
         rng = np.random.default_rng([seed, _DRAW])
-        mode, drawn = modes[int(rng.integers(len(modes)))], int(rng.integers(LEVELS))
-        if level is None and adapt:
-            return self._propose(seed, mode, None)
-        level = drawn if level is None else level
+        mode = modes[int(rng.integers(len(modes)))]
+        if level is None:
+            level = self.teacher.choose_level(rng, mode) if adapt else int(rng.integers(LEVELS))
         key = (*self._identity, seed, mode, level)
         return _proposals.get(key, self.teacher, lambda: self._propose(seed, mode, level))
 
-    def _propose(self, seed: int, mode: Mode, level: int | None) -> Problem:
+    def _propose(self, seed: int, mode: Mode, level: int) -> Problem:
         for attempt in range(_TRIES - 1):
             try:
                 return self.teacher.propose(np.random.default_rng([seed, _PROPOSE, attempt]), level, mode)

@@ -28,7 +28,7 @@ class Teacher(Protocol):
 
         Args:
             rng: The only source of randomness.
-            level: 0 to ``LEVELS - 1``; chosen by the running estimate of the pass rate if None.
+            level: 0 to ``LEVELS - 1``; chosen by :meth:`choose_level` if None.
             mode: One of ``modes``; drawn if None.
 
         Returns:
@@ -36,6 +36,13 @@ class Teacher(Protocol):
 
         Raises:
             ProposalFailed: No valid problem was found within the budget.
+        """
+        ...
+
+    def choose_level(self, rng: np.random.Generator, mode: Mode) -> int:
+        """Choose the level to try next in a mode, by the running estimate of the pass rate.
+
+        Apart from :meth:`propose`, so that a problem depends on its level but not on how it was chosen.
         """
         ...
 

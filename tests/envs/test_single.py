@@ -137,14 +137,13 @@ def test_faults_and_given_problems_teach_nothing(teacher, executor, broken, repl
 
 
 def test_without_a_seed_the_teacher_chooses_the_level(teacher, executor):
-    env = CodeEnv(teacher=teacher, executor=executor)
-    env.reset()
-    env.reset(seed=1)
-    env.reset()
-    env.reset(options={"level": 7})
-    assert [level for level, _ in teacher.proposed][0::2] == [None, None]
-    assert teacher.proposed[1][0] is not None
-    assert teacher.proposed[3][0] == 7
+    env, levels = CodeEnv(teacher=teacher, executor=executor), []
+    for _ in range(3):
+        levels.append(env.reset()[1]["level"])
+        env.step("no idea")
+    assert levels == [0, 1, 2]  # this teacher goes by the number of observations
+    assert env.reset(options={"level": 7})[1]["level"] == 7
+    assert len({env.reset(seed=seed)[1]["level"] for seed in range(30)}) > 5
 
 
 def test_rendering_without_a_mode_says_how(env):
