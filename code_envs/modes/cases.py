@@ -45,7 +45,8 @@ def complete_cases(problem: Problem, executor: Executor, rng: np.random.Generato
     if problem.mode is not Mode.INDUCTION:
         raise ProblemError(f"only induction has hidden cases, not {problem.mode}")
     candidates = _candidates(problem, rng, _POOL * count)
-    limits = msgspec.structs.replace(executor.limits, cpu_seconds=executor.limits.cpu_seconds / _POOL)
+    # little time: a case must leave the others theirs, and inputs that never end are common
+    limits = msgspec.structs.replace(executor.limits, cpu_seconds=executor.limits.cpu_seconds / 8)
     job = Job(program=problem.program, entry=problem.entry, calls=list(candidates), limits=limits)
     (runs,) = run_each([job], executor)
     by_result: dict[bytes, list[Case]] = {}

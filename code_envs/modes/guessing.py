@@ -84,9 +84,10 @@ def check_guesses(rules: Rules, problem: Problem, executor: Executor) -> Iterato
     if not guesses:
         return
     runs = run_arguments(rules, problem, guesses, executor)
-    passed = [
-        text for text, own in zip(guesses, runs, strict=True) if rules.judge(problem, Answer(text=text), own).passed
-    ]
+    grades = [rules.judge(problem, Answer(text=text), own) for text, own in zip(guesses, runs, strict=True)]
+    passed = [text for text, grade in zip(guesses, grades, strict=True) if grade.passed]
+    if not all(grade.scored for grade in grades):
+        yield complain("infra", "the sandbox failed")
     if len(passed) > _MAX_PASSED * len(guesses):
         text = f"{len(passed)} of {len(guesses)} guesses pass, such as {short(passed[0])}"
         yield complain("guessable", text)

@@ -145,8 +145,11 @@ def _check_strength(rules: Rules, problem: Problem, executor: Executor) -> Itera
     trivial = trivial_programs(problem)
     jobs = [job for _, program in trivial for job in rules.jobs(problem, Answer(text=program))]
     for (name, program), runs in zip(trivial, executor.run_jobs(jobs), strict=True):
-        if rules.judge(problem, Answer(text=program), [runs]).passed:
+        grade = rules.judge(problem, Answer(text=program), [runs])
+        if grade.passed:
             yield complain("trivial", f"a trivial program passes: {name}")
+        if not grade.scored:
+            yield complain("infra", "the sandbox failed")
     killed, survived = killed_mutants(problem, executor)
     if len(killed) < _MIN_KILLED * (len(killed) + len(survived)):
         share = f"{len(killed)} of {len(killed) + len(survived)} mutants"

@@ -7,6 +7,7 @@ import msgspec
 from code_envs.executor import Executor, Job
 from code_envs.modes.guessing import run_each
 from code_envs.modes.validity import generator
+from code_envs.modes.verdicts import infra
 from code_envs.problem import Problem
 from code_envs.programs.inputs import boundary_arguments, random_arguments
 from code_envs.programs.mutants import Mutant, mutants
@@ -52,6 +53,8 @@ def killed_mutants(problem: Problem, executor: Executor) -> tuple[list[Mutant], 
     killed, survived = [], []
     for mutant, results in zip(changed, executor.run_jobs(jobs), strict=True):
         same = [run.ok and same_result(value, run.value) for value, run in zip(expected, results, strict=True)]
+        if infra([results]):
+            continue  # nothing is known about it
         if not all(same[: len(problem.hidden)]):
             killed.append(mutant)
         elif not all(same):
