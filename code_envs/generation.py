@@ -30,11 +30,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from code_envs.errors import ConfigError, ProblemError, ProposalFailed, RunError
+from code_envs.errors import ConfigError, ProblemError, ProposalFailed, RunError, UnknownName
 from code_envs.executor import Executor, shared_executor
 from code_envs.problem import Chain, Mode, Problem, load_chains
 from code_envs.students import Student, make_student
 from code_envs.teacher import LEVELS, Teacher, make_chain, make_teacher
+from code_envs.teacher.loop import STRATEGIES
 
 __all__ = ["CHAINS", "CONFIG", "PROBLEMS", "RunConfig", "distinct", "generate", "kept", "load_config", "make_one"]
 
@@ -53,6 +54,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         attempts: Attempts of the student at each problem.
         teachers: The names of the teachers, taken in turn, each for one chain of every mode.
         student: The name of the student.
+        strategy: Where chains go, one of :data:`code_envs.teacher.loop.STRATEGIES`.
         level: The level that chains start at, 0 to 9; spread over all levels if None.
         keep: The pass rates, from and to, of the problems that go into ``problems.jsonl``.
         seed: The seed of the run.
@@ -64,6 +66,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     attempts: int = 32
     teachers: tuple[str, ...] = ("procedural",)
     student: str = "search"
+    strategy: str = "stepping-stones"
     level: int | None = None
     keep: tuple[float, float] = (0.01, 0.97)
     seed: int = 0
@@ -79,6 +82,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ConfigError(f"level is {self.level}; levels run from 0 to {LEVELS - 1}")
         if not 0 <= self.keep[0] <= self.keep[1] <= 1:
             raise ConfigError(f"keep is {self.keep}; give two rates, 0 <= from <= to <= 1")
+        if self.strategy not in STRATEGIES:
+            raise UnknownName("strategy", self.strategy, STRATEGIES)
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; it must not be negative")
 
@@ -119,6 +124,7 @@ def make_one(config: RunConfig, index: int) -> Chain:
             turns=config.turns,
             attempts=config.attempts,
             chain_id=name,
+            strategy=config.strategy,
         )
     except ProposalFailed:
         return Chain(id=name, problems=())

@@ -259,7 +259,8 @@ def wilson_interval(passes: float, attempts: float, z: float = 1.959964) -> tupl
     rate, share = passes / attempts, z * z / attempts
     middle = (rate + share / 2) / (1 + share)
     half = z / (1 + share) * math.sqrt(rate * (1 - rate) / attempts + share / (4 * attempts))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # exact at the ends, where rounding would leave the rate outside of its interval
+    return (max(0.0, middle - half) if passes > 0 else 0.0), (min(1.0, middle + half) if passes < attempts else 1.0)
 
 
 class Problem(_Record, frozen=True):

@@ -184,7 +184,15 @@ def test_the_configuration_survives_toml(tmp_path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"chains": 0}, {"level": 10}, {"modes": ()}, {"modes": (Mode.FUZZING,) * 2}, {"keep": (0.9, 0.1)}, {"seed": -1}],
+    [
+        {"chains": 0},
+        {"level": 10},
+        {"modes": ()},
+        {"modes": (Mode.FUZZING,) * 2},
+        {"keep": (0.9, 0.1)},
+        {"strategy": "up"},
+        {"seed": -1},
+    ],
 )
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -18,8 +18,8 @@ __all__ = [
     "AsJson",
     "EnvName",
     "SeedOption",
+    "check_name",
     "find_env",
-    "find_mode",
     "legible",
     "percent",
     "print_json",
@@ -48,17 +48,15 @@ def find_env(name: str) -> str:
     raise UnknownName("environment", name, ids)
 
 
-def find_mode(name: str) -> Any:
-    """The mode of that name.
+def check_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Refuse a name before anything is made or written for it.
 
     Raises:
-        UnknownName: There is none.
+        UnknownName: It is not known.
     """
-    from code_envs.problem import Mode
-
-    if name not in list(Mode):
-        raise UnknownName("mode", name, Mode)
-    return Mode(name)
+    if name not in known:
+        raise UnknownName(kind, name, known)
+    return name
 
 
 def print_json(document: object) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from code_envs.commands.output import AsJson, SeedOption, find_mode, print_json, show_table, stderr
+from code_envs.commands.output import AsJson, SeedOption, check_name, print_json, show_table, stderr
 
 if TYPE_CHECKING:
     from code_envs.generation import RunConfig
@@ -31,6 +31,9 @@ def generate(
     attempts: Annotated[int, typer.Option("--attempts", help="Attempts of the student at each problem.")] = 32,
     teacher: Annotated[list[str] | None, typer.Option("--teacher", help="A teacher; several take turns.")] = None,
     student: Annotated[str, typer.Option("--student", help="Who measures the pass rates.")] = "search",
+    strategy: Annotated[
+        str, typer.Option("--strategy", help="stepping-stones; or top-down, from hard to easy.")
+    ] = "stepping-stones",
     level: Annotated[
         int | None, typer.Option("--level", help="The first level of every chain; all if not given.")
     ] = None,
@@ -48,14 +51,17 @@ def generate(
     """Make chains of problems and measure them; can be killed at any moment and resumed."""
     from code_envs.generation import RunConfig
     from code_envs.problem import Mode
+    from code_envs.students import STUDENTS
+    from code_envs.teacher import TEACHERS
 
     config = RunConfig(
-        modes=tuple(find_mode(name) for name in mode or Mode),
+        modes=tuple(Mode(check_name("mode", name, list(Mode))) for name in mode or Mode),
         chains=chains,
         turns=turns,
         attempts=attempts,
-        teachers=tuple(teacher or ("procedural",)),
-        student=student,
+        teachers=tuple(check_name("teacher", name, TEACHERS) for name in teacher or ("procedural",)),
+        student=check_name("student", student, STUDENTS),
+        strategy=strategy,
         level=level,
         keep=keep,
         seed=seed,

@@ -1,0 +1,306 @@
+"""The command, as a person or a script uses it."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from code_envs.cli import main
+from code_envs.generation import RunConfig, generate, load_config
+from code_envs.modes import rules
+from code_envs.problem import Case, Mode, load_chains, load_problems, save_records
+
+PROBLEMS = Path(__file__).parent / "problems"
+COMMAND = [sys.executable, "-m", "code_envs.cli"]
+
+
+class Done:
+    """What one call of the command printed, and its exit code."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    def document(self):
+        """The one JSON document on stdout."""
+        assert self.code in (0, 1), self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Calls the command in this process."""
+
+    def call(*words: object, stdin: str = "") -> Done:
+        monkeypatch.setattr(sys, "argv", ["code-envs", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        try:
+            main()
+            code = 0
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Done(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def written(tmp_path) -> Path:
+    """A file with the hand-written problems."""
+    path = tmp_path / "problems.jsonl"
+    save_records(path, [problem for mode in Mode for problem in load_problems(PROBLEMS / f"{mode}.jsonl")])
+    return path
+
+
+# --- looking at what there is -------------------------------------------------------------------
+
+
+def test_list_names_everything(command):
+    names = command("list", "--json").document()
+    assert "code_envs/Deduction-v0" in names["environments"]
+    assert names["modes"] == [mode.value for mode in Mode]
+    assert "procedural" in names["teachers"]
+    assert "search" in names["students"]
+    table = command("list").out
+    assert all(name in table for them in names.values() for name in them)
+
+
+@pytest.mark.parametrize("name", ["deduction", "Deduction-v0", "code_envs/Deduction-v0"])
+def test_show_gives_the_problem_of_the_seed(command, name):
+    shown = command("show", name, "--seed", 5, "--level", 1, "--gold", "--json").document()
+    assert (shown["env"], shown["info"]["seed"], shown["info"]["level"]) == ("code_envs/Deduction-v0", 5, 1)
+    assert shown["observation"] in command("show", name, "--seed", 5, "--level", 1).out
+    assert shown["gold"].startswith("```output")
+
+
+def test_version_and_help(command):
+    assert command("--version").out.strip().count(".") == 2
+    for name in ("list", "show", "play", "check", "generate", "export", "validate", "rollout", "doctor", "demo"):
+        done = command(name, "--help")
+        assert done.code == 0
+        assert "--json" in done.out
+
+
+def test_doctor_attacks_the_sandbox(command):
+    found = command("doctor", "--json").document()
+    assert found["sound"] is True
+    assert {check["ok"] for check in found["checks"] if check["name"].startswith("attack")} == {True}
+    assert set(found["extras"]) == {"hf", "report"}
+
+
+# --- playing and checking -----------------------------------------------------------------------
+
+
+def test_play_grades_what_is_typed(command):
+    gold = command("show", "deduction", "--seed", 2, "--gold", "--json").document()["gold"]
+    bare = gold.removeprefix("```output\n").removesuffix("\n```")
+    assert command("play", "deduction", "--seed", 2, "--json", stdin=bare).document()["outcome"] == "passed"
+    done = command("play", "deduction", "--seed", 2, stdin=f"'no'\n.\n{gold}\n.\n")
+    assert done.out.index("WRONG") < done.out.index("PASSED")
+    assert "You left" not in done.out
+
+
+def test_play_ends_with_the_input_or_the_turns(command):
+    assert "No answer was given." in command("play", "deduction").out
+    assert "You left before the end." in command("play", "deduction", stdin="'no'\n.\n").out
+    done = command("play", "deduction", "--turns", 2, stdin="'no'\n.\n'no'\n.\n'no'\n.\n")
+    assert done.out.count("WRONG") == 2
+
+
+def test_play_takes_a_program_of_many_lines(command):
+    gold = command("show", "induction", "--seed", 1, "--level", 0, "--gold", "--json").document()["gold"]
+    program = gold.removeprefix("```python\n").removesuffix("\n```")
+    done = command("play", "induction", "--seed", 1, "--level", 0, "--json", stdin=f"{program}\n.\n")
+    assert done.document()["outcome"] == "passed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [mode.value for mode in Mode])
+def test_check_finds_the_environments_sound(command, name):
+    found = command("check", name, "--count", 2, "--json").document()
+    assert (found["checked"], found["failed"]) == (2, 0)
+    assert [row["mode"] for row in found["problems"]] == [name] * 2
+    assert all(row["answers"] >= 4 for row in found["problems"])
+
+
+def test_check_fails_where_a_gold_answer_is_wrong(command, monkeypatch):
+    monkeypatch.setattr(type(rules("deduction")), "gold", lambda self, problem: "```output\n'no such thing'\n```")
+    done = command("check", "deduction", "--count", 1)
+    assert done.code == 1
+    assert "the gold answer was graded wrong" in " ".join(done.out.split())
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A small real run, made by the real command."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    words = ["generate", "--mode", "deduction", "--mode", "fuzzing", "--chains", "4", "--turns", "2", "--attempts", "4"]
+    done = subprocess.run(
+        [*COMMAND, *words, "--level", "1", "--keep", "0", "1", "-o", folder],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" ")[0] for line in done.stderr.splitlines()] == ["1/4", "2/4", "3/4", "4/4"]
+    assert "Report:" in done.stdout
+    return folder
+
+
+@pytest.mark.slow
+def test_generate_writes_a_run_folder(run):
+    config = load_config(run)
+    assert (config.modes, config.chains, config.keep) == ((Mode.DEDUCTION, Mode.FUZZING), 4, (0, 1))
+    chains = list(load_chains(run / "chains.jsonl"))
+    assert [chain.id for chain in chains] == [config.id_of(index) for index in range(4)]
+    problems = list(load_problems(run / "problems.jsonl"))
+    assert {problem.key for problem in problems} == {problem.key for chain in chains for problem in chain.problems}
+    assert all(problem.measurements[-1].attempts == 4 for problem in problems)
+    assert (run / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_generate_resumes_and_says_what_differs(command, run, tmp_path):
+    words = ["generate", "--mode", "deduction", "--mode", "fuzzing", "--chains", 4, "--turns", 2, "--attempts", 4]
+    words += ["--level", 1, "--keep", 0, 1]
+    again = tmp_path / "again"
+    generate_some(run, again)
+    done = command(*words, "-o", again, "--resume", "--workers", 1, "--json")
+    assert done.document()["chains"] == 4
+    for name in ("chains.jsonl", "problems.jsonl", "config.toml"):
+        assert (again / name).read_bytes() == (run / name).read_bytes()
+    done = command(*words, "-o", again)
+    assert (done.code, done.out) == (2, "")
+    assert "already holds a run. Add --resume" in done.err
+    done = command(*words, "-o", again, "--resume", "--seed", 9)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "seed = 0, not 9" in done.err
+
+
+def generate_some(run: Path, folder: Path) -> None:
+    """What a killed run leaves: some whole chains and the beginning of another."""
+    folder.mkdir()
+    lines = (run / "chains.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "chains.jsonl").write_bytes(lines[0] + lines[1][:100])
+    (folder / "config.toml").write_bytes((run / "config.toml").read_bytes())
+
+
+@pytest.mark.slow
+def test_export_writes_a_dataset_folder(command, run, tmp_path):
+    done = command("export", run, "-o", tmp_path / "out", "--eval-share", 0.5, "--json").document()
+    rows = [json.loads(line) for file in done["files"][:2] for line in Path(file).read_bytes().splitlines()]
+    assert sorted(row["record"] for row in rows) == sorted((run / "problems.jsonl").read_text().splitlines())
+    assert command("export", run, "-o", tmp_path, "--format", "csv").code == 2
+    assert command("export", tmp_path / "none", "-o", tmp_path).code == 2
+
+
+def test_a_run_in_use_is_refused(command, tmp_path):
+    import fcntl
+
+    generate(tmp_path, RunConfig(chains=1), make=lambda config, index: _no_chain(config.id_of(index)))
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = command("generate", "--chains", 1, "-o", tmp_path, "--resume")
+    assert done.code == 2
+    assert "another process is at work" in done.err
+
+
+def _no_chain(name: str):
+    from code_envs.problem import Chain
+
+    return Chain(id=name, problems=())
+
+
+# --- files of problems --------------------------------------------------------------------------
+
+
+def test_validate_finds_hand_written_problems_valid(command, written):
+    found = command("validate", written, "--json").document()
+    assert (found["problems"], found["valid"], found["complaints"]) == (12, 12, [])
+
+
+def test_validate_counts_what_is_refused(command, tmp_path):
+    (problem, *_) = load_problems(PROBLEMS / "deduction.jsonl")
+    (case,) = problem.cases
+    save_records(
+        tmp_path / "bad.jsonl", [problem, problem.but(cases=(Case(arguments=case.arguments, result="'bad'"),))]
+    )
+    done = command("validate", tmp_path / "bad.jsonl", "--json")
+    assert done.code == 1
+    found = done.document()
+    assert (found["problems"], found["valid"]) == (2, 1)
+    assert {complaint["number"] for complaint in found["complaints"]} == {2}
+    assert set(found["by_check"]) == {complaint["check"] for complaint in found["complaints"]}
+    assert "1 of 2 problems are valid." in command("validate", tmp_path / "bad.jsonl").out
+
+
+def test_validate_names_the_line_that_is_no_problem(command, tmp_path):
+    (tmp_path / "broken.jsonl").write_text("\n{}\n")
+    done = command("validate", tmp_path / "broken.jsonl")
+    assert (done.code, done.out) == (2, "")
+    assert "broken.jsonl:2: not a valid Problem" in done.err
+    assert command("validate", tmp_path / "none.jsonl").code == 2
+
+
+# --- rollouts and the demo ----------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_rollout_counts_by_mode_and_level(command):
+    words = ["rollout", "--env", "deduction", "--student", "constant", "--episodes", 5, "--level", 0]
+    found = command(*words, "--json").document()
+    whole, level = found["rows"]
+    assert (whole["student"], whole["mode"], whole["episodes"], whole["level"]) == ("constant", "deduction", 5, None)
+    assert (level["level"], level["passes"]) == (0, whole["passes"])
+    assert whole["interval"][0] <= whole["rate"] <= whole["interval"][1]
+    assert command(*words, "--json").document() == found
+    assert "pass rate (95 % interval)" in command(*words).out
+
+
+# --- mistakes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "deducton"], "Unknown environment 'deducton'. Did you mean"),
+        (["generate", "--mode", "fuzing", "-o", "x"], "Unknown mode 'fuzing'. Did you mean 'fuzzing'?"),
+        (["generate", "--chains", "0", "-o", "x"], "chains is 0"),
+        (["generate", "--teacher", "procedual", "-o", "x"], "Did you mean 'procedural'?"),
+        (["generate", "--student", "serch", "-o", "x"], "Did you mean 'search'?"),
+        (["rollout", "--student", "serch"], "Did you mean 'search'?"),
+        (["rollout", "--episodes", "0"], "episodes is 0"),
+    ],
+)
+def test_mistakes_are_one_sentence(command, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    done = command(*words)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert said in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_usage_exits_with_2(command):
+    assert command("show").code == 2
+    assert command("fly").code == 2
+    assert command("show", "deduction", "--seed", "-1").code == 2
+
+
+@pytest.mark.slow
+def test_an_interrupt_exits_with_130(tmp_path):
+    words = ["generate", "--chains", "1000", "--attempts", "2", "-o", tmp_path / "run"]
+    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline().startswith("1/1000")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
