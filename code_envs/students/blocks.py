@@ -15,9 +15,9 @@ import ast
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
-__all__ = ["BLOCKS", "Block", "blocks_for", "fits", "matches", "merge_tags", "tag_of"]
+__all__ = ["Block", "blocks_for", "building_blocks", "fits", "matches", "merge_tags", "tag_of"]
 
 _MAX_BITS, _MAX_TEXT, _MAX_ITEMS = 512, 2000, 300
 _SMALL = 200  # the largest integer that a block may count to
@@ -83,6 +83,7 @@ _TABLE = """
 2 b b>b         | {0} and {1}
 2 b b>b         | {0} or {1}
 1 s>i           | len({0})
+2 s>b           | not {0}
 1 s>s           | {0}[::-1]
 1 s>s           | {0}.upper()
 1 s>s           | {0}.lower()
@@ -127,6 +128,7 @@ _TABLE = """
 2 s>d           | {{{v}: {0}.count({v}) for {v} in {0}}}
 3 s>li          | [ord({v}) for {v} in {0}]
 1 l*>i          | len({0})
+1 l*>b          | not {0}
 1 l*>=          | {0}[::-1]
 1 l*>e          | {0}[0]
 1 l*>e          | {0}[-1]
@@ -283,8 +285,12 @@ def _block(line: str) -> Block:
 
 
 _LOOSE = (ast.BinOp, ast.BoolOp, ast.Compare, ast.UnaryOp, ast.IfExp)
-BLOCKS: tuple[Block, ...] = tuple(_block(line) for line in _TABLE.strip().splitlines())
-"""All building blocks."""
+
+
+@cache
+def building_blocks() -> tuple[Block, ...]:
+    """All building blocks, made when they are first needed."""
+    return tuple(_block(line) for line in _TABLE.strip().splitlines())
 
 
 def tag_of(value: object) -> str:
@@ -342,7 +348,7 @@ def matches(pattern: str, tag: str, first: str = "") -> bool:
 @lru_cache(maxsize=512)
 def blocks_for(tag: str) -> tuple[Block, ...]:
     """The blocks whose first argument may have a tag."""
-    return tuple(block for block in BLOCKS if matches(block.takes[0], tag))
+    return tuple(block for block in building_blocks() if matches(block.takes[0], tag))
 
 
 def fits(value: object) -> bool:
