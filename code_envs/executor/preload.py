@@ -7,6 +7,7 @@ sockets or threads fails when it is used. Any other module raises ``ModuleNotFou
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 __all__ = ["ALLOWED", "preload"]
@@ -34,7 +35,18 @@ html.entities importlib.machinery importlib.util
 
 
 def preload() -> None:
-    """Import everything that a program may need later."""
-    sys.modules["_hashlib"] = None  # type: ignore[assignment]  # OpenSSL: 10 ms of start and 5 MB that every fork copies
+    """Import everything that a program may need later.
+
+    Two shortcuts: OpenSSL, which costs 10 ms of start and 5 MB that every fork copies, stays out
+    (``hashlib`` has its own), and so do the hooks that ``random``, ``threading`` and ``logging`` run
+    after a fork: a child is seeded anyway and has one thread, and they cost half a millisecond each time.
+    """
+    sys.modules["_hashlib"] = None  # type: ignore[assignment]
+    register, os.register_at_fork = os.register_at_fork, _ignore
     for name in ALLOWED + _LATE:
         importlib.import_module(name)
+    os.register_at_fork = register
+
+
+def _ignore(**hooks: object) -> None:
+    """Stand in for ``os.register_at_fork``."""

@@ -114,9 +114,11 @@ class Zygote:
             os.close(descriptor)
         os.closerange(0, self.control)
         os.closerange(self.control + 1, self.control + 64)  # each map holds a copy of its descriptor
-        self._answer(request, result)
+        session = child.Session(request, result)
+        session.redirect()
+        self._answer(session)
 
-    def _answer(self, request: mmap, result: mmap) -> NoReturn:
+    def _answer(self, session: child.Session) -> NoReturn:
         read, fork, leave, control, pid = os.read, os.fork, os._exit, self.control, os.getpid()
         gc.collect()
         gc.freeze()
@@ -128,7 +130,8 @@ class Zygote:
             if child_pid == 0:
                 try:
                     self._become_child(pid, cpu, memory)
-                    child.run(request, result)
+                    session.run()
+                    leave(0)
                 finally:
                     leave(1)  # whatever the program broke, nothing of the zygote runs in its process
             self._reap(child_pid, start, wall)
@@ -207,6 +210,7 @@ def main() -> None:
     """Read the configuration, start, and name on standard error what prevented it."""
     try:
         preload()
+        child.warm_up()
         Zygote(json.loads(sys.argv[1])).start()
     except Exception as error:
         os.write(2, f"{error}\n".encode("utf-8", "replace"))

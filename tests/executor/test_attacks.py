@@ -13,14 +13,16 @@ HEALTHY = "import math\ndef f(n):\n    print('honest')\n    return [math.factori
 FRAMES = (
     "import sys\n"
     "frame = sys._getframe()\n"
-    "while 'result_map' not in frame.f_locals: frame = frame.f_back\n"
-    "request_map, result_map = frame.f_locals['request_map'], frame.f_locals['result_map']\n"
+    "while 'session' not in frame.f_locals: frame = frame.f_back\n"
+    "session = frame.f_locals['session']\n"
+    "request_map, result_map = session.request_map, session.recorder.memory\n"
+    "harness = type(session).run.__globals__\n"
 )
 
 
 @dataclass
 class Attack:
-    """An attack: ``body`` is what ``f()`` does, ``ends`` how that may end ("ok" with ``value``)."""
+    """An attack: ``body`` is what ``f()`` does, ``ends`` how that may end (``ok`` with ``value``)."""
 
     name: str
     body: str
@@ -144,7 +146,7 @@ MEMORY = [
     Attack(
         "endless recursion without a limit",
         "import sys\nsys.setrecursionlimit(10 ** 9)\ndef g(x): return max([x], key=g)\ng(1)",
-        "crashed",
+        "crashed|cpu",
     ),
 ]
 CHEATS = [
@@ -165,13 +167,12 @@ CHEATS = [
     Attack("no more output", "import sys\nsys.stdout = sys.stderr = None\nreturn object", "too_large"),
     Attack(
         "garbage encoding",
-        FRAMES + "sys.modules['code_envs.codec'] = None\n"
-        "frame.f_globals['encode'] = lambda *a, **k: b'garbage'\nreturn 1",
+        FRAMES + "harness['encode'] = lambda *a, **k: b'garbage'\nreturn 1",
         "crashed",
     ),
     returns(
         "forged encoding is just a wrong value",
-        FRAMES + "frame.f_globals['encode'] = lambda *a, **k: b'i2a;'\nreturn 1",
+        FRAMES + "harness['encode'] = lambda *a, **k: b'i2a;'\nreturn 1",
         42,
     ),
     Attack("result map full of ones", FRAMES + "result_map[:] = b'\\xff' * len(result_map)\nos._exit(0)", "crashed"),
@@ -247,7 +248,7 @@ def test_attack_is_stopped(level, attack):
     before = pids(level)
     (done,) = level.run(attacker(attack.body), "f", [()])
     if attack.ends != "any":
-        assert done.status.value == attack.ends, done
+        assert done.status.value in attack.ends.split("|"), done
     if attack.exception:
         assert done.exception == attack.exception
     if done.ok and attack.ends == "ok":
