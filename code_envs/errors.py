@@ -74,6 +74,9 @@ class UnknownName(ConfigError, LookupError):
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(self.known)}."
         super().__init__(f"Unknown {kind} {self.name!r}. {hint}")
 
+    def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, list[str]]]:
+        return type(self), (self.kind, self.name, self.known)  # so that it comes back from another process
+
 
 class MissingExtra(CodeEnvsError, ImportError):
     """An optional dependency is not installed.
@@ -84,7 +87,11 @@ class MissingExtra(CodeEnvsError, ImportError):
     """
 
     def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
         super().__init__(f"{package} is not installed. Run: pip install 'code-envs[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        return type(self), (self.package, self.extra)
 
 
 class ProposalFailed(CodeEnvsError):

@@ -1,6 +1,8 @@
 """One tree of exceptions, drawn in its docstring."""
 
+import copy
 import inspect
+import pickle
 import re
 
 import pytest
@@ -38,3 +40,11 @@ def test_a_missing_extra_says_what_to_install():
     error = errors.MissingExtra("datasets", "hf")
     assert str(error) == "datasets is not installed. Run: pip install 'code-envs[hf]'"
     assert isinstance(error, ImportError)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_errors_come_back_from_other_processes(name):
+    arguments = {"UnknownName": ("mode", "x", ["y"]), "MissingExtra": ("datasets", "hf")}.get(name, ("what was wrong",))
+    error = getattr(errors, name)(*arguments)
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))
