@@ -6,11 +6,13 @@ applications of blocks, not in time, so that it finds the same on every machine.
 
 from __future__ import annotations
 
+import ast
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from code_envs.students.blocks import Block, blocks_for, fits, matches, merge_tags, tag_of
+from code_envs.students.finishing import finish
 from code_envs.values import equal
 
 __all__ = ["Found", "enumerate_programs"]
@@ -94,9 +96,14 @@ class _Search:
             whole = all(name in source for name in self.names)
             self.solved += whole
             self.found.append((self.spent if whole else _CHANCE * self.spent, source, 1.0))
-        elif right.bit_count() > self.best:
+            return
+        if right.bit_count() > self.best:
             self.best = right.bit_count()
             self.found.append((self.spent, source, right.bit_count() / len(self.goals)))
+        finished = finish(source, results, self.goals, self.variables[0])
+        if finished:
+            self.solved += 1
+            self.found.append((self.spent, finished, 1.0))
 
     def add(self, cost: int, value: _Value) -> None:
         """Keep a value unless one that agrees with it is known, and look one step ahead from it."""
@@ -106,7 +113,7 @@ class _Search:
         self.known.add(mark)
         self.values[cost][value.tag].append(value)
         if self.may_be_goal(value.tag):
-            self.check(value.source, value.results)
+            self.check(value.written(), value.results)
         if value.tag == "b":
             self.add_test(value)
         self.look_ahead(value)
@@ -126,7 +133,8 @@ class _Search:
     def try_goal(self, block: Block, *values: _Value) -> None:
         self.spent += 1
         calls = zip(*(value.results for value in values), strict=True)
-        self.check(self.compose(block, *values), [_applied(block, *arguments) for arguments in calls])
+        source = self.compose(block, *values)
+        self.check(source if block.atomic else f"({source})", [_applied(block, *arguments) for arguments in calls])
 
     def may_be_goal(self, tag: str) -> bool:
         return tag == self.goal_tag or tag.endswith("?") or self.goal_tag in ("x", "lx")
@@ -265,4 +273,5 @@ def _texts(*values: object) -> Iterator[str]:
 
 def _program(entry: str, names: Sequence[str], source: str) -> str:
     header = "import math\n\n\n" if "math." in source else ""
-    return f"{header}def {entry}({', '.join(names)}):\n    return {source}\n"
+    body = ast.parse(source, mode="eval")  # drops parentheses around the whole
+    return f"{header}def {entry}({', '.join(names)}):\n    return {ast.get_source_segment(source, body.body)}\n"

@@ -7,6 +7,7 @@ order, round by round, as far as its budget goes, and answers with the best that
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
@@ -24,12 +25,13 @@ from code_envs.values import decode, encode, encode_literal, parse_literal, same
 __all__ = ["Prey", "hunt", "pick_prey"]
 
 _ROUND = 96  # candidates in one round
-_ROUNDS = 7
+_ROUNDS, _SLOW_ROUNDS = 7, 3  # fewer where some candidates run for too long
 _PARENTS = 12
-_RIVALS = 8  # mutants that stand for the hidden reference
-_LIMITS = Limits(cpu_seconds=1.0)
+_RIVALS = 12  # mutants that stand for the hidden reference
+_LIMITS = Limits(cpu_seconds=0.1)  # of a whole round
+_CHUNK, _CHUNK_LIMITS = 8, Limits(cpu_seconds=0.03)  # where some candidates take too long
 
-Runs = Generator[list[Job], Sequence[Sequence[Execution]], list[list["Prey"]]]
+Running = Generator[list[Job], Sequence[Sequence[Execution]], list[list[Execution]]]
 
 
 @dataclass(frozen=True, order=True)
@@ -39,13 +41,18 @@ class Prey:
     Attributes:
         score: 1 if they answer the problem, else less, in [0, 1).
         arguments: The arguments.
+        kills: Differential fuzzing: the numbers of the rivals that they tell from the program.
     """
 
     score: float
     arguments: Arguments = field(compare=False)
+    kills: frozenset[int] = field(default=frozenset(), compare=False)
 
 
-def hunt(view: Problem, rng: np.random.Generator) -> Runs:
+Hunting = Generator[list[Job], Sequence[Sequence[Execution]], list[list[Prey]]]
+
+
+def hunt(view: Problem, rng: np.random.Generator) -> Hunting:
     """Search arguments that answer an abduction or fuzzing problem.
 
     Args:
@@ -60,19 +67,21 @@ def hunt(view: Problem, rng: np.random.Generator) -> Runs:
     """
     try:
         first = [_tuple(text) for text in guess_arguments(view, rng, _ROUND)]
-        constants = literals_of(f"{view.program}\n\n{view.property}\n\n{view.precondition}")
+        constants = [*literals_of(f"{view.program}\n\n{view.property}\n\n{view.precondition}"), *_pieces(view)]
         rivals = _rivals(view, rng)
     except ProblemError:
         return []
     rounds: list[list[Prey]] = []
+    most = 2 if rivals else _ROUNDS
     seen: set[bytes] = set()
     fresh = _fresh(first, seen)
     while fresh:
         calls = [encode(values, ordered=True) for values in fresh]
-        executions = yield _jobs(view, calls, rivals)
-        scores = _scores(view, executions, len(fresh))
-        rounds.append([Prey(score, values) for score, values in zip(scores, fresh, strict=True)])
-        if len(rounds) == (2 if rivals else _ROUNDS) or max(scores) >= 1.0:
+        executions = yield from _run(_programs(view, rivals), len(rivals), calls)
+        if any(execution.status is Status.CPU for each in executions for execution in each):
+            most = min(most, _SLOW_ROUNDS)
+        rounds.append([_prey(view, *each) for each in zip(fresh, *executions, strict=True)])
+        if len(rounds) >= most or max(rounds[-1]).score >= 1.0:
             break
         fresh = _fresh(_children([prey for made in rounds for prey in made], constants, rng), seen)
     return rounds
@@ -89,16 +98,27 @@ def pick_prey(rounds: Sequence[Sequence[Prey]], budget: int, rng: np.random.Gene
     Returns:
         A tuple literal; empty if there is no candidate.
     """
-    best: Prey | None = None
+    rival = int(rng.integers(_RIVALS))  # which of them this attempt takes for the hidden reference
+    seen: list[Prey] = []
     left = max(1, budget)
     for made in rounds:
-        for index in rng.permutation(len(made))[:left]:
-            if best is None or made[index] > best:
-                best = made[index]
+        seen += [made[index] for index in rng.permutation(len(made))[:left]]
         left -= len(made)
         if left <= 0:
             break
+    best = max(seen, key=lambda prey: (rival in prey.kills, prey.score), default=None)
     return write_literal(best.arguments) if best else ""
+
+
+def _pieces(view: Problem) -> list[object]:
+    """The wanted result, its items and its words: arguments often hold them."""
+    if view.mode is not Mode.ABDUCTION:
+        return []
+    target = parse_literal(view.cases[0].result)
+    if isinstance(target, str):
+        words = re.findall(r"[^\W_]+", target)[:20]
+        return [target, target[::-1], *words, *(word[::-1] for word in words), *(word.swapcase() for word in words)]
+    return [target, *(target[:20] if isinstance(target, list | tuple) else target if isinstance(target, dict) else [])]
 
 
 def _tuple(text: str) -> Arguments:
@@ -130,57 +150,70 @@ def _rivals(view: Problem, rng: np.random.Generator) -> list[str]:
     return [mutant.program for mutant in mutants(view.program, view.entry, rng, _RIVALS)]
 
 
-def _jobs(view: Problem, calls: list[bytes], rivals: Sequence[str]) -> list[Job]:
-    """The precondition's job, if there is one, then the program's or the property's, then the rivals'."""
-    jobs = []
-    if view.precondition:
-        jobs.append(Job(program=view.precondition, entry=PRECONDITION, calls=calls, limits=_LIMITS))
+def _programs(view: Problem, rivals: Sequence[str]) -> list[tuple[str, str]]:
+    """Programs and entries: the precondition if there is one, the program or property, the rivals."""
+    checked = [(view.precondition, PRECONDITION)] if view.precondition else []
     if view.property:
-        program = f"{view.program}\n\n{view.property}"
-        return [*jobs, Job(program=program, entry=PROPERTY, calls=calls, limits=_LIMITS)]
-    runs = [Job(program=text, entry=view.entry, calls=calls, limits=_LIMITS) for text in (view.program, *rivals)]
-    return [*jobs, *runs]
+        return [*checked, (f"{view.program}\n\n{view.property}", PROPERTY)]
+    return [*checked, *((program, view.entry) for program in (view.program, *rivals))]
 
 
-def _scores(view: Problem, executions: Sequence[Sequence[Execution]], count: int) -> list[float]:
-    allowed = [True] * count
+def _run(programs: Sequence[tuple[str, str]], rivals: int, calls: list[bytes]) -> Running:
+    """Run all calls of all programs; what comes after one that takes too long is tried again in small chunks.
+
+    The last ``rivals`` programs are not tried again: a mutant may well run forever.
+    """
+    executions = yield [Job(program=text, entry=entry, calls=calls, limits=_LIMITS) for text, entry in programs]
+    complete = [[*each] for each in executions]
+    late: list[tuple[int, int]] = []  # program, first call of the chunk
+    for index, each in enumerate(complete[: len(complete) - rivals]):
+        stopped = next((at for at, execution in enumerate(each) if execution.status in _STOPPED), len(calls))
+        late += [(index, at) for at in range(stopped + 1, len(calls), _CHUNK)]
+    if late:
+        chunks = yield [
+            Job(program=text, entry=entry, calls=calls[at : at + _CHUNK], limits=_CHUNK_LIMITS)
+            for (text, entry), at in ((programs[index], at) for index, at in late)
+        ]
+        for (index, at), chunk in zip(late, chunks, strict=True):
+            complete[index][at : at + _CHUNK] = chunk
+    return complete
+
+
+_STOPPED = (Status.CPU, Status.WALL, Status.MEMORY, Status.CRASHED, Status.EXITED, Status.FORBIDDEN)
+
+
+def _prey(view: Problem, values: Arguments, *executions: Execution) -> Prey:
+    """Judge one candidate by the executions of ``_programs``, in their order."""
+    allowed = True
     if view.precondition:
-        allowed = [execution.ok and execution.value == b"T" for execution in executions[0]]
-        executions = executions[1:]
+        allowed, executions = executions[0].ok and executions[0].value == b"T", executions[1:]
+    own, *others = executions
     if view.mode is Mode.ABDUCTION:
-        scores = _abduction_scores(view, executions[0])
-        return [score if fine else 0.2 * score for score, fine in zip(scores, allowed, strict=True)]
+        return Prey((1.0 if allowed else 0.2) * _abduction_score(view, own), values)
+    if not allowed:
+        return Prey(0.0, values)
     if view.property:
-        found = [_falsified(execution) for execution in executions[0]]
-        return [(1.0 if hit else 0.5) if fine else 0.0 for hit, fine in zip(found, allowed, strict=True)]
-    return [
-        _disagreement(each) if fine else 0.0 for each, fine in zip(zip(*executions, strict=True), allowed, strict=True)
-    ]
+        return Prey(1.0 if _falsified(own) else 0.5, values)
+    kills = frozenset(at for at, other in enumerate(others) if _differ(own, other))
+    return Prey(0.3 + 0.6 * len(kills) / max(1, len(others)), values, kills)
+
+
+def _differ(own: Execution, other: Execution) -> bool:
+    stopped = own.status in _STOPPED or other.status in _STOPPED
+    return not stopped and (own.status, own.value) != (other.status, other.value)
 
 
 def _falsified(execution: Execution) -> bool:
     return execution.status is Status.RAISED and execution.exception == "AssertionError"
 
 
-def _disagreement(executions: Sequence[Execution]) -> float:
-    """How many of the rivals do something else than the program does: below 1, since none is certain."""
-    own, *others = executions
-    differ = sum((own.status, own.value) != (other.status, other.value) for other in others)
-    return 0.3 + 0.6 * differ / max(1, len(others))
-
-
-def _abduction_scores(view: Problem, executions: Sequence[Execution]) -> list[float]:
+def _abduction_score(view: Problem, execution: Execution) -> float:
     wanted = encode_literal(view.cases[0].result)
-    target = decode(wanted)
-    scores = []
-    for execution in executions:
-        if not execution.ok:
-            scores.append(0.0)
-        elif same_result(wanted, execution.value):
-            scores.append(1.0)
-        else:
-            scores.append(0.95 * _closeness(target, _decoded(execution.value)))
-    return scores
+    if not execution.ok:
+        return 0.0
+    if same_result(wanted, execution.value):
+        return 1.0
+    return 0.95 * _closeness(decode(wanted), _decoded(execution.value))
 
 
 def _decoded(code: bytes) -> object:
