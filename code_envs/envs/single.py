@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -21,7 +21,7 @@ from code_envs.modes import Grade, Outcome
 from code_envs.problem import Mode, Problem
 from code_envs.teacher.base import LEVELS, Teacher
 
-__all__ = ["MAX_ACTION", "MAX_OBSERVATION", "OPTIONS", "CodeEnv", "make_source"]
+__all__ = ["MAX_ACTION", "MAX_OBSERVATION", "OPTIONS", "CodeEnv", "Plan", "make_source"]
 
 MAX_OBSERVATION = 1 << 18
 """The most characters that an observation has."""
@@ -30,6 +30,30 @@ MAX_ACTION = 1 << 20
 OPTIONS = ("problem", "key", "level", "mode")
 """What ``reset`` understands in its ``options``."""
 _SEEDS = 1 << 53  # drawn seeds stay exact in JSON, and fit the arrays of vector environments
+
+
+class Plan(NamedTuple):
+    """What a reset is about to do.
+
+    Attributes:
+        stream: The seed that the stream of episodes began with.
+        episode: The place of this one in it.
+        seed: What the problem is made from.
+        problem: The problem, where the options name it.
+        given: Whether it came from outside.
+        modes: Which modes it may have.
+        level: Which level it should have, if that matters.
+        adapt: Whether observations may steer it.
+    """
+
+    stream: int
+    episode: int
+    seed: int
+    problem: Problem | None
+    given: bool
+    modes: tuple[Mode, ...]
+    level: int | None
+    adapt: bool
 
 
 class CodeEnv(gymnasium.Env[str, str]):
@@ -139,43 +163,46 @@ class CodeEnv(gymnasium.Env[str, str]):
             ProposalFailed: The teacher found no problem for this seed.
         """
         super().reset(seed=seed)
-        wish = _check_options(options or {})
-        self._seed = self._next_seed(seed)
-        self._given = "problem" in wish
-        problem = self._choose(wish, adapt=seed is None)
+        plan = self._plan(seed, options or {})
+        self._stream, self._episode, self._seed, self._given = plan.stream, plan.episode, plan.seed, plan.given
+        problem = self._make(plan)
         prompt = modes.prompt(problem, self.templates.get(problem.mode)).text
         if len(prompt) > MAX_OBSERVATION:
             raise ProblemError(f"the prompt of problem {problem.key} has {len(prompt)} of {MAX_OBSERVATION} characters")
         self.problem, self.answers, self._over = problem, [], False
         return prompt, self._info(problem)
 
-    def _next_seed(self, seed: int | None) -> int:
-        if seed is None and self._stream is not None:
-            self._episode += 1
-            return int(np.random.default_rng([self._stream, self._episode]).integers(_SEEDS))
-        self._stream = int(np.random.default_rng().integers(_SEEDS)) if seed is None else int(seed)
-        self._episode = 0
-        return self._stream
-
-    def _choose(self, wish: Mapping[str, Any], adapt: bool) -> Problem:
-        if "problem" in wish:
-            return self._fitting(read_problem(wish["problem"]))
-        if "key" in wish:
-            found = self.source.find(wish["key"])
-            if found is None:
-                raise ConfigError(f"there is no problem with the key {wish['key']!r} here")
-            return self._fitting(found)
-        among, level = self.modes, self.level
-        if adapt and self.curriculum is not None:
-            chosen, level = self.curriculum.choose(np.random.default_rng([self._seed]))
-            among = (_mode(chosen),)
+    def _plan(self, seed: int | None, options: Mapping[str, Any]) -> Plan:
+        """Decide everything about the next problem but make it."""
+        wish = _check_options(options)
+        stream, episode = self._stream, self._episode + 1
+        if seed is not None or stream is None:
+            stream, episode = int(np.random.default_rng().integers(_SEEDS)) if seed is None else int(seed), 0
+        own = stream if episode == 0 else int(np.random.default_rng([stream, episode]).integers(_SEEDS))
+        problem, among, level = self._named(wish), self.modes, self.level
+        if problem is None and seed is None and self.curriculum is not None:
+            mode, level = self.curriculum.choose(np.random.default_rng([own]))
+            among = (_mode(mode),)
         if "mode" in wish:
             among = (_mode(wish["mode"]),)
         if "level" in wish:
             level = _level(wish["level"])
         if not set(among) <= set(self.modes):
             raise ConfigError(f"{among[0]} was asked for, but this environment has {' and '.join(self.modes)}")
-        return self.source.pick(self._seed, among, level, adapt)
+        return Plan(stream, episode, own, problem, "problem" in wish, among, level, seed is None)
+
+    def _named(self, wish: Mapping[str, Any]) -> Problem | None:
+        if "problem" in wish:
+            return self._fitting(read_problem(wish["problem"]))
+        if "key" not in wish:
+            return None
+        found = self.source.find(wish["key"])
+        if found is None:
+            raise ConfigError(f"there is no problem with the key {wish['key']!r} here")
+        return self._fitting(found)
+
+    def _make(self, plan: Plan) -> Problem:
+        return plan.problem or self.source.pick(plan.seed, plan.modes, plan.level, plan.adapt)
 
     def _fitting(self, problem: Problem) -> Problem:
         if problem.mode not in self.modes:

@@ -80,7 +80,7 @@ def test_a_seed_gives_the_same_problem_in_any_process(env_id, executor):
 @every_env
 def test_seeds_give_different_problems(env_id, executor):
     env = gymnasium.make(env_id, executor=executor)
-    keys = [env.reset(seed=seed)[1]["key"] for seed in range(4)]
+    keys = [env.reset(seed=seed, options={"level": 1})[1]["key"] for seed in range(4)]
     assert len(set(keys)) == 4
 
 
@@ -242,14 +242,14 @@ def test_closing_leaves_the_sandbox_to_others(env_id, make, executor):
     assert executor.run("def f(x):\n    return x\n", "f", [(1,)])[0].result() == 1
 
 
-SEEDS = [3, 3, 8, 12]
+SEEDS = [3, 3, 8]
 
 
 def play(env, replies):
     """Three steps, among them one that ends and one that begins episodes anew."""
     observations, infos = env.reset(seed=list(SEEDS))
     trace = [(tuple(observations), infos)]
-    for kinds in (("gold", "wrong", "malformed", "gold"), ("wrong",) * 4, ("gold",) * 4):
+    for kinds in (("gold", "wrong", "malformed"), ("wrong",) * 3, ("gold",) * 3):
         actions = tuple(replies[key][kind] for key, kind in zip(trace[-1][-1]["key"], kinds, strict=True))
         observations, *numbers, infos = env.step(actions)
         assert observations in env.observation_space
@@ -261,14 +261,14 @@ def play(env, replies):
 @every_env
 def test_every_way_to_vectorise_gives_the_same(env_id, make, executor, replies):
     source = make(env_id).unwrapped.source.problems
-    settings = {"num_envs": 4, "problems": source, "executor": executor}
+    settings = {"num_envs": 3, "problems": source, "executor": executor}
     batched = play(gymnasium.make_vec(env_id, vectorization_mode="vector_entry_point", **settings), replies)
     assert batched == play(gymnasium.make_vec(env_id, vectorization_mode="sync", **settings), replies)
     spawned = gymnasium.make_vec(env_id, vectorization_mode="async", vector_kwargs={"context": "spawn"}, **settings)
     assert batched == play(spawned, replies)
     prompts = [make(env_id).reset(seed=seed)[0] for seed in SEEDS]
     assert list(batched[0][0]) == prompts
-    assert batched[1][1] == [1.0, 0.0, 0.0, 1.0]
+    assert batched[1][1] == [1.0, 0.0, 0.0]
 
 
 FORKING = """

@@ -55,7 +55,7 @@ def test_a_group_costs_one_proposal(teacher, executor):
         member.join()
     assert len({problem.key for problem in picked}) == 1
     assert teacher.proposed == [(3, Mode.FUZZING)]
-    assert TeacherSource(teacher, executor).find(picked[0].key) == picked[0]
+    assert TeacherSource(teacher, executor).find(picked[0].key).key == picked[0].key
 
 
 def test_what_was_drawn_can_be_asked_for(teacher, executor):
