@@ -32,16 +32,20 @@ class _Request:
 
     def __init__(self, memory: _Map | bytes) -> None:
         self.memory, self.at = memory, REQUEST.size
-        sizes = REQUEST.unpack_from(memory)
-        self.calls, self.seed, self.recursion, self.stdout_bytes, self.result_bytes, self.coerce = sizes[2:]
-        self.program = self._take(sizes[0]).decode("utf-8", "surrogatepass")
-        self.entry = self._take(sizes[1]).decode("utf-8", "surrogatepass")
+        self._sizes = REQUEST.unpack_from(memory)
+        self.calls, self.seed, self.recursion, self.stdout_bytes, self.result_bytes, self.coerce = self._sizes[2:]
 
     def _take(self, size: int) -> bytes:
         self.at += size
         return bytes(self.memory[self.at - size : self.at])
 
+    def program(self) -> tuple[str, str]:
+        """Return the source and the name of the entry; before any call."""
+        source, entry = self._take(self._sizes[0]), self._take(self._sizes[1])
+        return source.decode("utf-8", "surrogatepass"), entry.decode("utf-8", "surrogatepass")
+
     def call(self) -> bytes:
+        """Return the next call's arguments, encoded."""
         return self._take(LENGTH.unpack(self._take(LENGTH.size))[0])
 
 
@@ -117,10 +121,11 @@ def _load(request: _Request) -> Callable[..., object]:
     module = ModuleType("program")
     module.__dict__["__builtins__"] = builtins
     sys.modules["program"] = sys.modules["__main__"] = module
-    exec(compile(request.program, "<program>", "exec", dont_inherit=True), module.__dict__)
-    if request.entry not in module.__dict__:
-        raise NameError(f"the program defines no function {request.entry!r}")
-    found: Callable[..., object] = module.__dict__[request.entry]
+    source, entry = request.program()
+    exec(compile(source, "<program>", "exec", dont_inherit=True), module.__dict__)
+    if entry not in module.__dict__:
+        raise NameError(f"the program defines no function {entry!r}")
+    found: Callable[..., object] = module.__dict__[entry]
     return found
 
 
@@ -132,7 +137,11 @@ def _is_changed(arguments: tuple[object, ...], before: bytes) -> bool:
 
 
 def _call(entry: Callable[..., object], data: bytes, recorder: _Recorder, coerce: bool) -> None:
-    arguments: tuple[object, ...] = decode(data)  # type: ignore[assignment]
+    try:
+        arguments: tuple[object, ...] = decode(data)  # type: ignore[assignment]
+    except MemoryError as error:
+        recorder.fail(error)
+        return
     try:
         result = entry(*arguments)
     except BaseException as error:

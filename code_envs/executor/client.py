@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, closing
 from mmap import mmap
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ _SCRIPT = str(Path(__file__).resolve().with_name("zygote.py"))
 _F_ADD_SEALS, _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW = 1033, 1, 2, 4
 _PUNCH_HOLE = 3  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _WIPED = 16 << 10  # bytes that are zeroed in place; what lies behind is given back to the kernel
+_KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "PYTHONHOME")  # some interpreters do not start without; programs see neither
 START_SECONDS = 60.0
 GRACE_SECONDS = 10.0  # on top of the wall limit, until the zygote itself counts as hung
 
@@ -57,9 +59,17 @@ class _Shared:
         if _libc.fallocate(self.descriptor, _PUNCH_HOLE, ctypes.c_long(_WIPED), size) != 0:
             self.memory[_WIPED:] = bytes(MAP_BYTES - _WIPED)
 
+    def hand_over(self) -> None:
+        """Close the descriptor that the other process has inherited."""
+        os.close(self.theirs)
+        self.theirs = -1
+
     def close(self) -> None:
+        """Free the map; what the other process holds stays."""
         self.memory.close()
         os.close(self.descriptor)
+        if self.theirs >= 0:
+            os.close(self.theirs)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -81,16 +91,18 @@ class Zygote:
         self.isolation, self.ready, self.landlock = isolation, False, 0
         self.deadline = time.monotonic() + START_SECONDS
         self._job: tuple[Job, Limits] | None = None
-        self._request, self._result = _Shared("request", writable=False), _Shared("result", writable=True)
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        passed = (theirs.fileno(), self._request.theirs, self._result.theirs)
-        try:
-            config = {"level": isolation.value, "seccomp": seccomp and isolation is not Isolation.UNSAFE}
-            self._process = _start_process(config, variant, passed)
-        finally:
-            theirs.close()
-            os.close(self._request.theirs)
-            os.close(self._result.theirs)
+        config = {"level": isolation.value, "seccomp": seccomp and isolation is not Isolation.UNSAFE}
+        with ExitStack() as ours:
+            self._request = ours.enter_context(closing(_Shared("request", writable=False)))
+            self._result = ours.enter_context(closing(_Shared("result", writable=True)))
+            self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.enter_context(self._socket)
+            with theirs:
+                passed = (theirs.fileno(), self._request.theirs, self._result.theirs)
+                self._process = _start_process(config, variant, passed)
+            self._request.hand_over()
+            self._result.hand_over()
+            self._resources = ours.pop_all()
 
     def fileno(self) -> int:
         """Return the control socket, readable when there is something to collect."""
@@ -186,11 +198,9 @@ class Zygote:
         self._release()
 
     def _release(self) -> None:
-        self._socket.close()
         if self._process.stderr is not None:
             self._process.stderr.close()
-        self._request.close()
-        self._result.close()
+        self._resources.close()
 
 
 def _start_process(
@@ -199,10 +209,11 @@ def _start_process(
     control, request, result = passed
     everything = {**config, "control": control, "request": request, "result": result, "client": os.getpid()}
     # -I without its -E: the only PYTHON variable is the hash seed below, which -E would ignore
+    kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     return subprocess.Popen(
         [sys.executable, "-s", "-P", "-S", "-B", "-W", "ignore", _SCRIPT, json.dumps(everything)],
         pass_fds=passed,
-        env={"PYTHONHASHSEED": str(variant), "LC_ALL": "C.UTF-8"},
+        env={**kept, "PYTHONHASHSEED": str(variant), "LC_ALL": "C.UTF-8"},
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

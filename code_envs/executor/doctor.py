@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from code_envs.errors import IsolationUnavailable
+from code_envs.errors import ExecutorError, IsolationUnavailable
 from code_envs.executor import ladder
 from code_envs.executor.client import Zygote
 from code_envs.executor.probes import PROBES, attack
@@ -74,7 +74,7 @@ def probe() -> list[Check]:
     for level in ladder.LEVELS:
         try:
             zygote = ladder.start(level)
-        except (IsolationUnavailable, OSError) as error:
+        except ExecutorError as error:
             checks.append(Check(f"level {level.value}", False, str(error), _ADVICE[level]))
             continue
         with zygote:

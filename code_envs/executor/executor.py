@@ -57,7 +57,7 @@ class Executor:
         self._isolation: Isolation | None = None
         self._pool = Pool(self.workers)
         self._threads: ThreadPoolExecutor | None = None
-        self._lock = threading.Lock()
+        self._lock, self._start_lock = threading.Lock(), threading.Lock()
         self._finalizer = weakref.finalize(self, self._pool.close)
         _live.add(self)
 
@@ -151,7 +151,7 @@ class Executor:
             IsolationUnavailable: This machine cannot protect a run as demanded.
             ExecutorClosed: The executor is closed.
         """
-        with self._lock:
+        with self._start_lock:
             if self._pool.closed:
                 raise ExecutorClosed("The executor is closed; make a new one.")
             if self._isolation is None:
@@ -192,7 +192,7 @@ class Executor:
 
     def _forget(self) -> None:
         """Start anew in a forked copy of the client."""
-        self._lock = threading.Lock()
+        self._lock, self._start_lock = threading.Lock(), threading.Lock()
         self._pool.abandon()
         self._isolation, self._threads = None, None
 

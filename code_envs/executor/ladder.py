@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from code_envs.errors import IsolationUnavailable
+from code_envs.errors import ExecutorError, IsolationUnavailable
 from code_envs.executor.client import Zygote
 from code_envs.executor.probes import ESSENTIAL, attack, wait
 from code_envs.executor.types import Isolation
@@ -27,6 +27,7 @@ def establish(minimum: Isolation, allow_unsafe: bool = False) -> Zygote:
 
     Raises:
         IsolationUnavailable: No level at or above the minimum holds here; the message says why.
+        ExecutorError: No process can be started.
     """
     check_platform()
     wanted = LEVELS if minimum is Isolation.UNSAFE else LEVELS[: LEVELS.index(minimum) + 1]
@@ -64,8 +65,12 @@ def start(level: Isolation) -> Zygote:
 
     Raises:
         IsolationUnavailable: The level cannot be set up here, or it does not hold.
+        ExecutorError: No process can be started; that says nothing about the level.
     """
-    zygote = Zygote(level)
+    try:
+        zygote = Zygote(level)
+    except OSError as error:
+        raise ExecutorError(f"No sandbox process can be started: {error}.") from error
     try:
         wait(zygote)
         zygote.finish_start()

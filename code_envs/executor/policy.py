@@ -32,10 +32,11 @@ sched_yield sched_getaffinity getrusage times membarrier rseq getuid getgid gete
 _IDS = ["getpid", "gettid", "getppid"]
 _ZYGOTE = _words("""
 rt_sigreturn rt_sigaction rt_sigprocmask rt_sigtimedwait read write close close_range poll ppoll fork wait4 kill
-setitimer setrlimit prlimit64 getrlimit set_robust_list getrandom seccomp
+setitimer setrlimit prlimit64 getrlimit set_robust_list set_tid_address getrandom seccomp
 """)
 _MONITOR = _words("""
 brk munmap mremap futex exit exit_group rt_sigreturn rt_sigprocmask rt_sigtimedwait wait4 getppid clock_gettime
+close
 """)
 _DANGEROUS = _words("""
 ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp bpf userfaultfd perf_event_open
@@ -49,7 +50,7 @@ landlock_create_ruleset landlock_add_rule landlock_restrict_self lookup_dcookie 
 # Taken from the child: an error for what a library may try, death for the rest.
 _CHILD_DENIED = _words("""
 read write close close_range poll ppoll clone fork wait4 setitimer setrlimit prlimit64 getrlimit
-rt_sigaction rt_sigprocmask rt_sigtimedwait set_robust_list getrandom prctl sched_getaffinity
+rt_sigaction rt_sigprocmask rt_sigtimedwait set_robust_list set_tid_address getrandom prctl sched_getaffinity
 """)
 _CHILD_KILLED = ["seccomp", "kill", "rt_sigreturn"]
 

@@ -114,11 +114,11 @@ class Pool:
             self.closed = True
             while self._waiting:
                 self._waiting.popleft().set_exception(ExecutorClosed("The executor was closed while a run waited."))
-            for slot in self._free:
-                slot.close()
             for slot in self._slots:
                 for zygote in list(slot.zygotes.values()):
                     zygote.kill()
+            for slot in self._free:
+                slot.close()
             self._changed.wait_for(lambda: len(self._free) == self.size, _CLOSE_SECONDS)
 
     def abandon(self) -> None:

@@ -8,7 +8,7 @@ import time
 import msgspec
 
 from code_envs.codec import encode
-from code_envs.errors import IsolationUnavailable
+from code_envs.errors import ExecutorError
 from code_envs.executor import wire
 from code_envs.executor.client import Zygote, ZygoteDied
 from code_envs.executor.syscalls import machine, table
@@ -100,7 +100,7 @@ def attack(zygote: Zygote, probe: Probe) -> Execution:
     """Run one probe on a zygote of its own.
 
     Raises:
-        IsolationUnavailable: The zygote does not answer.
+        ExecutorError: The zygote does not answer.
     """
     job = probe.job()
     assert job.limits is not None
@@ -111,7 +111,7 @@ def attack(zygote: Zygote, probe: Probe) -> Execution:
     except ZygoteDied:
         done = None
     if not done:
-        raise IsolationUnavailable(f"the sandbox ended while probing {probe.name!r}")
+        raise ExecutorError(f"The sandbox ended while probing {probe.name!r}")
     return done[0]
 
 
@@ -119,9 +119,9 @@ def wait(zygote: Zygote) -> None:
     """Wait until a zygote has something to say, at most until its deadline.
 
     Raises:
-        IsolationUnavailable: It did not answer in time.
+        ExecutorError: It did not answer in time.
     """
     poll = select.poll()
     poll.register(zygote.fileno(), select.POLLIN)
     if not poll.poll(max(0.0, zygote.deadline - time.monotonic()) * 1000):
-        raise IsolationUnavailable("the sandbox does not answer")
+        raise ExecutorError("The sandbox does not answer; is this machine overloaded?")

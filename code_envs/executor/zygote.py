@@ -90,9 +90,10 @@ class Zygote:
 
     def _watch(self, zygote: int) -> NoReturn:
         """Be the monitor: hold nothing, reap the zygote, end it when the client ends or says so."""
-        for descriptor in (*self.maps, self.control, 0, 1, 2):
+        for descriptor in (*self.maps, self.control, 0, 1):
             os.close(descriptor)
         self._seal(policy.monitor_filter(self.arch, zygote))
+        os.close(2)  # last, so that a failure of the steps above can be named
         events = [signal.SIGCHLD, signal.SIGTERM]
         while os.waitpid(zygote, os.WNOHANG)[0] == 0:
             event = signal.sigtimedwait(events, 1.0)
@@ -201,6 +202,8 @@ def _hide_machinery() -> None:
     for name in list(sys.modules):
         if name.split(".")[0] in ("code_envs", "ctypes", "_ctypes", "mmap", "select"):
             del sys.modules[name]
+    for name in set(os.environ) - {"LC_ALL", "PYTHONHASHSEED"}:
+        del os.environ[name]
     sys.argv, sys.orig_argv, sys.executable = ["program"], [], ""
     sys.path, sys.path_hooks = [], []
     sys.path_importer_cache.clear()
