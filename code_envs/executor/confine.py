@@ -80,8 +80,8 @@ def drop_user(libc: Libc) -> None:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    except PermissionError:
-        return  # a root without capabilities, in some container: the other layers do not rely on this one
+    except OSError:
+        return  # a root without capabilities or other ids, in some container: no layer relies on this one
     libc.prctl(_PR_SET_DUMPABLE, 1)  # or /proc/self stays root's and the user namespace cannot be mapped
 
 
