@@ -68,7 +68,8 @@ def _facts(name: str, config: RunConfig, chains: list[Chain], rollouts: Sequence
         "means": by_mode(problems, lambda problem: problem.lineage.level),
         "plots": _plots(problems, config),
         "steps": steps(chains),
-        "rollouts": rollouts,
+        "rollouts": _by_student(rollouts),
+        "modes": list(Mode),
         "table": table(problems),
         "levels": LEVELS,
         "yields": yields(chains, config),
@@ -76,12 +77,19 @@ def _facts(name: str, config: RunConfig, chains: list[Chain], rollouts: Sequence
     }
 
 
+def _by_student(rollouts: Sequence[Tally]) -> dict[str, dict[str, Tally]]:
+    students: dict[str, dict[str, Tally]] = {}
+    for row in rollouts:
+        students.setdefault(row.student, {})[row.mode] = row
+    return students
+
+
 def _headline(chains: Sequence[Chain], problems: Sequence[Problem], config: RunConfig) -> str:
     """The point of the run, in plain sentences."""
     found = rates(problems)
     if not found:
         return "No problem of this run has been measured."
-    text = f"On average the student solved {statistics.fmean(found):.0%} of its attempts at a problem. "
+    text = f"On average the student solved {_percent(statistics.fmean(found))} of its attempts at a problem. "
     for step in steps(chains):
         if step.direction != "sideways":
             moved = "raised" if step.change > 0 else "lowered"
@@ -89,7 +97,7 @@ def _headline(chains: Sequence[Chain], problems: Sequence[Problem], config: RunC
                 f"A step to {step.direction} {moved} the pass rate by {abs(step.change) * 100:.0f} points on average. "
             )
     share = len(kept(problems, config)) / len(problems)
-    return text + f"{share:.0%} of the problems are neither always nor never solved, and kept for training."
+    return text + f"{_percent(share)} of the problems are neither always nor never solved, and kept for training."
 
 
 def _tiles(chains: Sequence[Chain], problems: Sequence[Problem], config: RunConfig) -> list[tuple[str, str]]:
@@ -101,11 +109,11 @@ def _tiles(chains: Sequence[Chain], problems: Sequence[Problem], config: RunConf
         (f"{len(problems):,}", "distinct valid problems"),
         (
             f"{len(kept(problems, config)):,}",
-            f"of them kept: passed {config.keep[0]:.0%} to {config.keep[1]:.0%} of the time",
+            f"of them kept: passed {_percent(config.keep[0])} to {_percent(config.keep[1])} of the time",
         ),
         (f"{statistics.fmean(turns):.1f}" if turns else "–", "turns in a chain, on average"),
         (f"{attempts:,}", "graded attempts"),
-        (f"{statistics.median(found):.0%}" if found else "–", "median pass rate"),
+        (_percent(statistics.median(found)) if found else "–", "median pass rate"),
     ]
 
 
@@ -157,3 +165,7 @@ def _turn(problem: Problem) -> dict[str, Any]:
         "gold": rules(problem.mode).gold(problem),
         "attempts": [(word, attempt) for word, found in attempts for attempt in found],
     }
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.0f} %"
