@@ -28,7 +28,7 @@ from code_envs.teacher.harvest_rules import (
     allows,
 )
 
-__all__ = ["Candidate", "Refused", "parse_module", "scan_module"]
+__all__ = ["Candidate", "Refused", "may_qualify", "parse_module", "scan_module"]
 
 _LINES = (4, 60)  # of the function itself, without docstring, comments and blank lines
 _MAX_SLICE = 160  # lines of the whole program
@@ -80,6 +80,29 @@ def parse_module(text: str) -> ast.Module | None:
             return ast.parse(text)
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             return None
+
+
+_HEAD = re.compile(r"^def \w+\(\s*(?!self\b|cls\b|\*|\))[^*]*?\)[^\n]*:", re.MULTILINE)
+_GIVES = re.compile(r"^\s+return\s+(?!None\b)\S", re.MULTILINE)
+_NEVER = re.compile(r"\b(?:yield|await|global|print\(|open\(|os\.environ|os\.path)|^\s+(?:import|from) ", re.MULTILINE)
+
+
+def may_qualify(text: str) -> bool:
+    """A quick look at the text of a module: whether it is worth parsing for its functions.
+
+    Functions that are refused for another reason than these patterns show still cost a parse.
+    """
+    heads = list(_HEAD.finditer(text))
+    for head in heads:
+        end = re.compile(r"^[^\s#)]", re.MULTILINE).search(text, head.end())
+        body = text[head.end() : end.start() if end else len(text)]
+        if body.count("\n") >= _LINES[0] - 1 and _GIVES.search(body) and not _NEVER.search(_without_docstring(body)):
+            return True
+    return False
+
+
+def _without_docstring(body: str) -> str:
+    return re.sub(r"\A\s*r?(\"\"\"|''').*?\1", "", body, flags=re.DOTALL)
 
 
 def scan_module(text: str, origin: str, licence: str = "unknown") -> dict[str, Candidate | str]:
@@ -149,16 +172,24 @@ class _Facts:
         return [name for name in self.loads if name not in self.stores]
 
 
-def _walk(root: ast.AST, annotations: bool) -> Iterator[ast.AST]:
+def _walk(root: ast.AST, annotations: bool = True) -> Iterator[ast.AST]:
+    """The nodes of a tree in order of the text; twice as fast as the standard library's walk."""
     stack = [root]
     while stack:
         node = stack.pop()
         yield node
-        children = list(ast.iter_child_nodes(node))
-        if not annotations:
-            aside = (getattr(node, "annotation", None), getattr(node, "returns", None))
-            children = [child for child in children if child not in aside]
-        stack += reversed(children)
+        stack += _children(node, annotations)[::-1]
+
+
+def _children(node: ast.AST, annotations: bool = True) -> list[ast.AST]:
+    found: list[ast.AST] = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value.__class__ is list:
+            found += [item for item in value if isinstance(item, ast.AST)]
+        elif isinstance(value, ast.AST) and (annotations or name not in ("annotation", "returns")):
+            found.append(value)
+    return found
 
 
 def _root(node: ast.expr) -> str:
@@ -292,7 +323,7 @@ class _Module:
     def source(self, node: ast.stmt) -> list[str]:
         """The lines of a statement, without docstrings."""
         chosen = dict(enumerate(self.lines[_first_line(node) - 1 : node.end_lineno], _first_line(node)))
-        for inner in ast.walk(node):
+        for inner in _walk(node):
             if (
                 isinstance(inner, _Function | ast.ClassDef)
                 and len(inner.body) > 1
@@ -339,7 +370,7 @@ def _own_returns(node: ast.FunctionDef) -> tuple[bool, bool]:
             returns |= not (isinstance(inner.value, ast.Constant) and inner.value.value is None)
         yields |= isinstance(inner, ast.Yield | ast.YieldFrom)
         if not isinstance(inner, _Function | ast.Lambda | ast.ClassDef):
-            stack += ast.iter_child_nodes(inner)
+            stack += _children(inner)
     return returns, yields
 
 
@@ -567,12 +598,12 @@ _THRESHOLDS = (5.0, 7.0, 9.0, 12.0, 15.0, 19.0, 24.0, 32.0, 45.0)  # about a ten
 
 def _score(node: ast.FunctionDef) -> float:
     """How much there is to follow in a function: statements, branches, and loops, more where they nest."""
-    score, stack = 0.0, [(child, 0) for child in ast.iter_child_nodes(node)]
+    score, stack = 0.0, [(child, 0) for child in _children(node)]
     while stack:
         inner, depth = stack.pop()
         loop = isinstance(inner, _LOOPS)
         score += isinstance(inner, ast.stmt) + 1.0 * isinstance(inner, _BRANCHES) + (2.0 + 2.0 * depth) * loop
-        stack += [(child, depth + loop) for child in ast.iter_child_nodes(inner)]
+        stack += [(child, depth + loop) for child in _children(inner)]
     return score
 
 

@@ -277,9 +277,9 @@ def test_a_signature_stands_on_its_own() -> None:
 
 
 def test_longer_and_nested_functions_have_higher_levels() -> None:
-    body = "def f(xs):\n    total = 0\n    for x in xs:\n        total += x\n    return total\n"
-    inner = "for y in xs:\n            if x < y:\n                total += y\n            elif x:\n                total -= 1"
-    nested = body.replace("total += x", inner)
+    body = "def f(xs):\n    s = 0\n    for x in xs:\n        s += x\n    return s\n"
+    inner = "for y in xs:\n            if x < y:\n                s += y\n            else:\n                s -= 1"
+    nested = body.replace("s += x", inner)
     easy, hard = scan_module(body, "m.py")["f"], scan_module(nested, "m.py")["f"]
     assert isinstance(easy, Candidate)
     assert isinstance(hard, Candidate)
