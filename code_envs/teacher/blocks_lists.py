@@ -13,7 +13,7 @@ _RISING = ("all(a <= b for a, b in zip(result, result[1:]))", "the values of the
 
 
 @block(
-    "ints", "ints", 1, "replace each value by the sum of all values up to and including it",
+    "ints", "ints", 2, "replace each value by the sum of all values up to and including it",
     noun="totals", keeps_length=True,
 )  # fmt: skip
 def running_totals(values: list[int]) -> list[int]:
@@ -78,7 +78,7 @@ def differences(values: list[int]) -> list[int]:
 
 
 @block(
-    "ints", "ints", 1, "replace each value by the greatest of all values up to and including it",
+    "ints", "ints", 2, "replace each value by the greatest of all values up to and including it",
     noun="peaks", keeps_length=True, promise=_RISING,
     slips=(("if not peaks or value > peaks[-1]:", "if not peaks or value > peaks[-1] or value == -peaks[-1]:"),),
 )  # fmt: skip
@@ -128,7 +128,7 @@ def sort_by_distance(values: list[int], center: int) -> list[int]:
 
 
 @block(
-    "ints", "ints", 1, "raise the values below {low} to {low}, and lower those above {high} to {high}",
+    "ints", "ints", 2, "raise the values below {low} to {low}, and lower those above {high} to {high}",
     noun="bounded", draws={"low": (-6, 2), "high": (9, 25)}, keeps_length=True,
     promise=("all({low} <= value <= {high} for value in result)", "all values of the result lie from {low} to {high}"),
     slips=(("elif value > high:", "elif value > high and value % 10 != 0:"),),

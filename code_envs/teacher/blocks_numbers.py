@@ -9,17 +9,8 @@ from code_envs.teacher.blocks import block
 __all__: list[str] = []
 
 
-@block("ints", "int", 1, "take the sum of the values", noun="total", ignores_order=True)
-def total_of(values: list[int]) -> int:
-    """Add up all values."""
-    total = 0
-    for value in values:
-        total += value
-    return total
-
-
 @block(
-    "ints", "int", 1, "add the values at even positions (the first position is 0) and subtract those at odd positions",
+    "ints", "int", 2, "add the values at even positions (the first position is 0) and subtract those at odd positions",
     noun="balance",
 )  # fmt: skip
 def alternating_sum(values: list[int]) -> int:
@@ -34,7 +25,7 @@ def alternating_sum(values: list[int]) -> int:
 
 
 @block(
-    "ints", "int", 1, "take the greatest value minus the smallest (0 for an empty list)",
+    "ints", "int", 2, "take the greatest value minus the smallest (0 for an empty list)",
     noun="spread", ignores_order=True, promise=("result >= 0", "the result is never negative"),
 )  # fmt: skip
 def spread_of(values: list[int]) -> int:
@@ -45,7 +36,7 @@ def spread_of(values: list[int]) -> int:
 
 
 @block(
-    "ints", "int", 1, "count the values greater than {limit}",
+    "ints", "int", 2, "count the values greater than {limit}",
     noun="above", draws={"limit": (0, 12)}, ignores_order=True, slips=(("value > limit", "value >= limit"),),
 )  # fmt: skip
 def count_above(values: list[int], limit: int) -> int:
@@ -176,7 +167,7 @@ def digit_sum(number: int) -> int:
 
 
 @block(
-    "int", "int", 1,
+    "int", "int", 2,
     "write the decimal digits in reverse order, dropping zeros that come to the front, and keep the sign",
     noun="mirrored", slips=(("while rest > 0:", "while rest % 1000 > 0:"),),
 )  # fmt: skip

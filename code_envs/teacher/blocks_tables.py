@@ -22,15 +22,6 @@ def rotate_grid(grid: list[list[int]]) -> list[list[int]]:
     return [list(column) for column in zip(*grid[::-1], strict=True)]
 
 
-@block("grid", "ints", 1, "take the sum of each row", noun="row_sums")
-def sum_rows(grid: list[list[int]]) -> list[int]:
-    """Add up each row."""
-    sums: list[int] = []
-    for row in grid:
-        sums.append(sum(row))
-    return sums
-
-
 @block("grid", "ints", 2, "take the greatest value of each column, from left to right", noun="highest")
 def column_maxima(grid: list[list[int]]) -> list[int]:
     """Find the greatest value of each column."""
@@ -120,7 +111,7 @@ def merge_intervals(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 @block(
-    "pairs", "ints", 1, "replace each pair by the absolute difference of its two numbers",
+    "pairs", "ints", 2, "replace each pair by the absolute difference of its two numbers",
     noun="widths", keeps_length=True, likes=("bookings",),
     promise=("all(width >= 0 for width in result)", "no value of the result is negative"),
 )  # fmt: skip
@@ -201,7 +192,7 @@ def invert_table(table: dict[int, int]) -> dict[int, int]:
 
 
 @block(
-    "tally", "int", 1, "add up key times value over all entries", noun="weighted",
+    "tally", "int", 2, "add up key times value over all entries", noun="weighted",
 )  # fmt: skip
 def weighted_sum(table: dict[int, int]) -> int:
     """Add up the products of key and value."""

@@ -48,7 +48,7 @@ def pack_runs(text: str) -> str:
 
 
 @block(
-    "text", "text", 1, "shorten each run of equal characters to a single one",
+    "text", "text", 2, "shorten each run of equal characters to a single one",
     noun="squeezed", likes=("letters_only",),
     promise=("all(a != b for a, b in zip(result, result[1:]))", "no two neighbouring characters are equal"),
     slips=(("squeezed[-1:] != letter", "squeezed[-1:] != letter or squeezed[:1] == letter"),),
@@ -195,7 +195,7 @@ def class_switches(text: str) -> int:
 
 
 @block(
-    "text", "ints", 1,
+    "text", "ints", 2,
     "list the place in the alphabet of each letter from a to z or A to Z, from 1 to 26 and ignoring case; leave out "
     "other characters",
     noun="positions", likes=("sentence", "letters_only"),
@@ -251,7 +251,7 @@ def split_words(text: str) -> list[str]:
 
 
 @block(
-    "text", "counts", 1,
+    "text", "counts", 2,
     "count how often each letter from a to z occurs, taking A to Z as their small forms and leaving out the rest",
     noun="letter_counts", ignores_order=True, likes=("sentence", "letters_only"),
 )  # fmt: skip
@@ -264,15 +264,6 @@ def count_letters(text: str) -> dict[str, int]:
         if "a" <= letter <= "z":
             counts[letter] = counts.get(letter, 0) + 1
     return counts
-
-
-@block("words", "ints", 1, "replace each word by its length", noun="lengths", keeps_length=True)
-def word_lengths(words: list[str]) -> list[int]:
-    """Measure each word."""
-    lengths: list[int] = []
-    for word in words:
-        lengths.append(len(word))
-    return lengths
 
 
 @block(

@@ -34,13 +34,13 @@ class Plan(NamedTuple):
 
 PLANS: tuple[Plan, ...] = (
     Plan(1, 0, 1, 0),
-    Plan(1, 0, 2, 1),
-    Plan(1, 1, 3, 2),
-    Plan(2, 0, 2, 3),
-    Plan(2, 1, 3, 3),
-    Plan(3, 1, 3, 4),
-    Plan(3, 2, 4, 5),
-    Plan(4, 2, 4, 6),
+    Plan(2, 0, 1, 0),
+    Plan(2, 0, 2, 1),
+    Plan(2, 1, 2, 2),
+    Plan(3, 1, 2, 3),
+    Plan(3, 1, 3, 5),
+    Plan(3, 2, 4, 6),
+    Plan(4, 2, 4, 7),
     Plan(4, 3, 4, 8),
     Plan(5, 3, 4, 9),
 )

@@ -15,18 +15,23 @@ from code_envs.executor import Executor, Job
 from code_envs.modes import complete_cases
 from code_envs.problem import PRECONDITION, Case, Mode, Problem
 from code_envs.programs.source import literals_of
+from code_envs.students.baselines import guess_arguments
 from code_envs.teacher.base import LEVELS
 from code_envs.teacher.compose import Grown, compose, forced_branches, precondition, property_test
 from code_envs.teacher.faults import break_recipe
 from code_envs.teacher.recipe import Recipe, tag_of
 from code_envs.teacher.themes import THEMES
-from code_envs.values import decode, encode, write_literal
+from code_envs.values import decode, encode, encode_literal, write_literal
 
 __all__ = ["pack"]
 
 Arguments = tuple[object, ...]
 _DRAWS = 24
 _LONGEST = 300  # characters of a result that is to be found, or given
+_GUESSES = 100
+_MOST_HITS = 0.035  # validation draws other guesses, and lets 5 % pass
+_NO_ECHO = 2  # the level from which the result itself is no answer
+_SAYS_A_LOT = 5  # the level from which almost every input has a result of its own
 
 
 class _Ran(NamedTuple):
@@ -105,26 +110,35 @@ def _pack_deduction(rng: np.random.Generator, ran: _Ran, level: int, executor: E
     return None
 
 
-def _pack_abduction(rng: np.random.Generator, ran: _Ran, level: int, executor: Executor) -> Problem | None:  # noqa: ARG001
-    """Take a common result at a low level, a rare one at a high level, but never a frequent one."""
+def _pack_abduction(rng: np.random.Generator, ran: _Ran, level: int, executor: Executor) -> Problem | None:
+    """Take a result that many guesses reach at a low level, at a high level one that says a lot."""
     guard = precondition(ran.recipe) if ran.recipe.guard else ""
-    allowed = _allowed(guard, ran, executor)
-    counts = Counter(ran.results)
-    places = [at for at, result in enumerate(ran.results) if counts[result] <= 3 and _is_short(result) and allowed[at]]
+    view = ran.problem(Mode.ABDUCTION, cases=(Case.of(ran.inputs[0], decode(ran.results[0])),), precondition=guard)
+    guesses = [encode_literal(text, ordered=True) for text in guess_arguments(view, rng, _GUESSES)]
+    inputs = [encode(values, ordered=True) for values in ran.inputs]
+    echoes = [encode((decode(result), *values[1:])) for values, result in zip(ran.inputs, ran.results, strict=True)]
+    jobs = [Job(program=view.program, entry="f", calls=calls) for calls in (guesses, echoes)]
+    if guard:
+        jobs.append(Job(program=guard, entry=PRECONDITION, calls=inputs))
+    guessed, echoed, *allowed = executor.run_jobs(jobs)
+    reached = Counter(run.value for run in guessed if run.ok)
+    drawn = Counter(ran.results)
+    if level >= _SAYS_A_LOT and len(drawn) < 0.9 * len(ran.results):
+        return None
+    places = [
+        at
+        for at, result in enumerate(ran.results)
+        if reached[result] <= _MOST_HITS * len(guesses)
+        and drawn[result] <= 3
+        and _is_short(result)
+        and (level < _NO_ECHO or echoed[at].value != result)
+        and all(runs[at].value == encode(True) for runs in allowed)
+    ]
     if not places:
         return None
-    places.sort(key=lambda at: (-counts[ran.results[at]], len(ran.results[at]), at))
+    places.sort(key=lambda at: (-reached[ran.results[at]], -drawn[ran.results[at]], len(ran.results[at]), at))
     at = places[level * len(places) // LEVELS]
-    case = Case.of(ran.inputs[at], decode(ran.results[at]))
-    return ran.problem(Mode.ABDUCTION, cases=(case,), precondition=guard)
-
-
-def _allowed(guard: str, ran: _Ran, executor: Executor) -> list[bool]:
-    if not guard:
-        return [True] * len(ran.inputs)
-    calls = [encode(values, ordered=True) for values in ran.inputs]
-    (runs,) = executor.run_jobs([Job(program=guard, entry=PRECONDITION, calls=calls)])
-    return [run.value == encode(True) for run in runs]
+    return view.but(cases=(Case.of(ran.inputs[at], decode(ran.results[at])),))
 
 
 def _is_short(result: bytes) -> bool:

@@ -57,7 +57,7 @@ class ProceduralTeacher:
     def propose(self, rng: np.random.Generator, level: int | None = None, mode: Mode | None = None) -> Problem:
         """Grow a new problem; see :meth:`code_envs.teacher.base.Teacher.propose`."""
         mode = pick(rng, self.modes) if mode is None else Mode(mode)
-        level = self.rates.choose_level(rng, mode, self.target) if level is None else level
+        level = self.choose_level(rng, mode) if level is None else level
         if not 0 <= level < LEVELS:
             raise ConfigError(f"there is no level {level}: levels run from 0 to {LEVELS - 1}")
         chain = f"{self.name}-{mode}-{int(rng.integers(1 << 48)):012x}"
@@ -68,6 +68,10 @@ class ProceduralTeacher:
                 lineage = Lineage(chain=chain, change="grow", level=level, teacher=self.name)
                 return problem.but(lineage=lineage)
         raise ProposalFailed(f"No valid {mode} problem of level {level} grew in {_BUDGET} tries; try another seed.")
+
+    def choose_level(self, rng: np.random.Generator, mode: Mode) -> int:
+        """Choose the level whose pass rate lies nearest to the target; see :class:`.adaptive.RateTracker`."""
+        return self.rates.choose_level(rng, mode, self.target)
 
     def vary(self, rng: np.random.Generator, problem: Problem, direction: Direction) -> Problem:
         """Mutate the recipe of a problem; see :meth:`code_envs.teacher.base.Teacher.vary`.

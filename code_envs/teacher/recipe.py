@@ -12,7 +12,13 @@ import msgspec
 
 from code_envs.errors import ProblemError
 from code_envs.problem import Problem
-from code_envs.teacher import blocks_lists, blocks_numbers, blocks_tables, blocks_text  # noqa: F401  # fill BLOCKS
+from code_envs.teacher import (  # noqa: F401  # they fill BLOCKS
+    blocks_atoms,
+    blocks_lists,
+    blocks_numbers,
+    blocks_tables,
+    blocks_text,
+)
 from code_envs.teacher.blocks import BLOCKS, LIFTS, Block
 from code_envs.teacher.conditions import CONDITIONS, SPOILS, TRIGGERS, Condition
 from code_envs.teacher.themes import THEMES

@@ -46,7 +46,7 @@ def _least(size: int) -> int:
 
 
 def _most(size: int) -> int:
-    return 6 + size
+    return 5 + 3 * size // 2
 
 
 def _length(rng: np.random.Generator, size: int) -> int:
