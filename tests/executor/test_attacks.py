@@ -146,7 +146,7 @@ MEMORY = [
     Attack(
         "endless recursion without a limit",
         "import sys\nsys.setrecursionlimit(10 ** 9)\ndef g(x): return max([x], key=g)\ng(1)",
-        "crashed|cpu",
+        "crashed|cpu|memory|raised",
     ),
 ]
 CHEATS = [
