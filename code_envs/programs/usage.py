@@ -54,7 +54,7 @@ def parameter_shapes(program: str, entry: str, precondition: str = "") -> list[S
 def _default_shape(default: ast.expr | None) -> Shape | None:
     if default is None:
         return None
-    values = literals_of(ast.unparse(default))
+    values = literals_of(f"default = {ast.unparse(default)}")  # a bare text would be a docstring
     return shape_of(values[:1]) if values and values[0] is not None else None
 
 

@@ -26,7 +26,7 @@ __all__ = ["SearchStudent"]
 _RANGES = {  # from the smallest to the largest budget of an attempt, drawn evenly over magnitudes
     Mode.INDUCTION: (16, 16_000),  # applications of building blocks
     Mode.ABDUCTION: (2, 700),  # candidates
-    Mode.DEDUCTION: (3, 3_000),  # operations that are followed
+    Mode.DEDUCTION: (3, 1_500),  # operations that are followed
     Mode.FUZZING: (2, 700),  # candidates
 }
 _FIRST = 0.8  # how often the first of several programs that fit the cases is taken
