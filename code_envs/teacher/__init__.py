@@ -8,6 +8,7 @@ from code_envs.errors import UnknownName
 from code_envs.executor import Executor
 from code_envs.teacher.adaptive import RateTracker
 from code_envs.teacher.base import LEVELS, Teacher
+from code_envs.teacher.harvest import HarvestTeacher
 from code_envs.teacher.loop import STRATEGIES, Strategy, make_chain
 from code_envs.teacher.procedural import ProceduralTeacher
 
@@ -15,6 +16,7 @@ __all__ = [
     "LEVELS",
     "STRATEGIES",
     "TEACHERS",
+    "HarvestTeacher",
     "ProceduralTeacher",
     "RateTracker",
     "Strategy",
@@ -25,6 +27,7 @@ __all__ = [
 
 TEACHERS: Mapping[str, Callable[[Executor | None], Teacher]] = {
     "procedural": ProceduralTeacher,
+    "harvest": lambda executor: HarvestTeacher(executor=executor),
 }
 """How to make each embedded teacher, by name."""
 

@@ -9,9 +9,8 @@ import numpy as np
 from code_envs.problem import Mode
 from code_envs.teacher.base import LEVELS
 from code_envs.teacher.blocks import BLOCKS, pick
-from code_envs.teacher.mutations import TWISTS, draw_use, pick_theme, steps_from
-from code_envs.teacher.recipe import Recipe, Step, kinds_of
-from code_envs.teacher.themes import THEMES
+from code_envs.teacher.mutations import TWISTS, draw_use, fits, pick_theme, steps_from
+from code_envs.teacher.recipe import Recipe, Step
 
 __all__ = ["PLANS", "Plan", "grow"]
 
@@ -23,26 +22,28 @@ class Plan(NamedTuple):
         steps: How many steps.
         twists: How many turns away from a straight line.
         heaviest: The greatest weight of a block.
+        total: The greatest weight of all blocks together, before the turns.
         size: How large the inputs are.
     """
 
     steps: int
     twists: int
     heaviest: int
+    total: int
     size: int
 
 
 PLANS: tuple[Plan, ...] = (
-    Plan(1, 0, 1, 0),
-    Plan(2, 0, 1, 0),
-    Plan(2, 0, 2, 1),
-    Plan(2, 1, 2, 2),
-    Plan(3, 1, 2, 3),
-    Plan(3, 1, 3, 5),
-    Plan(3, 2, 4, 6),
-    Plan(4, 2, 4, 7),
-    Plan(4, 3, 4, 8),
-    Plan(5, 3, 4, 9),
+    Plan(1, 0, 1, 1, 0),
+    Plan(2, 0, 1, 2, 0),
+    Plan(2, 0, 2, 3, 1),
+    Plan(2, 1, 2, 4, 2),
+    Plan(3, 1, 2, 6, 3),
+    Plan(3, 1, 3, 8, 5),
+    Plan(3, 2, 4, 10, 6),
+    Plan(4, 2, 4, 12, 7),
+    Plan(4, 3, 4, 16, 8),
+    Plan(5, 3, 4, 20, 9),
 )
 """The plan of each level."""
 assert len(PLANS) == LEVELS
@@ -65,13 +66,13 @@ def grow(rng: np.random.Generator, level: int, mode: Mode) -> Recipe | None:
     steps = _draw_steps(rng, plan, mode)
     if steps is None:
         return None
-    kind = _kind_before(steps[0])
-    recipe = Recipe(theme=pick_theme(rng, steps[0], kind), steps=steps, size=plan.size)
+    theme = pick_theme(rng, steps[0], steps[0].uses[0].of().takes)
+    recipe = Recipe(theme=theme, steps=steps, size=plan.size)
     for _ in range(_TRIES):
         if _twists(recipe) >= plan.twists:
             break
-        recipe = pick(rng, TWISTS)(rng, recipe) or recipe
-    kinds_of(recipe)  # raises if a twist were at fault
+        twisted = pick(rng, TWISTS)(rng, recipe)
+        recipe = twisted if twisted and fits(twisted) else recipe
     return _with_core(recipe)
 
 
@@ -79,13 +80,12 @@ def _draw_steps(rng: np.random.Generator, plan: Plan, mode: Mode) -> tuple[Step,
     first = pick(rng, [block for block in BLOCKS.values() if block.weight <= plan.heaviest])
     steps, kind = [Step("do", (draw_use(rng, first),))], first.gives
     nouns = {first.noun}
-    if plan.steps == 1 and plan.heaviest > 1 and first.weight == 1:  # a single block carries the level alone
-        return None
     while len(steps) < plan.steps:
-        used = {use.block for step in steps for use in step.uses}
+        used = {step.uses[0].block for step in steps}
+        left = plan.total - sum(BLOCKS[name].weight for name in used) - (plan.steps - len(steps) - 1)
         options = [
             (step, gives)
-            for step, gives in steps_from(rng, kind, plan.heaviest, used)
+            for step, gives in steps_from(rng, kind, min(plan.heaviest, left), used)
             if step.uses[0].of().noun not in nouns
             # a single number says little: only one block follows on it
             and (gives != "int" or len(steps) >= plan.steps - 2)
@@ -98,10 +98,6 @@ def _draw_steps(rng: np.random.Generator, plan: Plan, mode: Mode) -> tuple[Step,
     return None if mode is Mode.ABDUCTION and kind == "int" and rng.random() < 0.5 else tuple(steps)
 
 
-def _kind_before(step: Step) -> str:
-    return step.uses[0].of().takes
-
-
 def _twists(recipe: Recipe) -> int:
     return sum(step.how not in ("do", "each") for step in recipe.steps) + (recipe.opened >= 0)
 
@@ -112,6 +108,3 @@ def _with_core(recipe: Recipe) -> Recipe:
     heaviest = max(range(len(names)), key=lambda at: BLOCKS[names[at]].weight)
     core = (names[heaviest],) if len(names) < 3 else tuple(names[max(0, heaviest - 1) : heaviest + 1])
     return Recipe(recipe.theme, recipe.steps, recipe.size, core, recipe.opened)
-
-
-assert all(theme.kind in {block.takes for block in BLOCKS.values()} for theme in THEMES.values())

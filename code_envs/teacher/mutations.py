@@ -18,7 +18,7 @@ from code_envs.teacher.conditions import CONDITIONS
 from code_envs.teacher.recipe import JOINS, MAX_STEPS, Recipe, Step, Use, kinds_of
 from code_envs.teacher.themes import THEMES
 
-__all__ = ["MUTATIONS", "TWISTS", "Mutation", "draw_use", "mutate", "steps_from"]
+__all__ = ["MUTATIONS", "TWISTS", "Mutation", "draw_use", "fits", "mutate", "steps_from"]
 
 Mutation = Callable[[np.random.Generator, Recipe], Recipe | None]
 _HEAVIEST = 4
@@ -350,12 +350,13 @@ def mutate(rng: np.random.Generator, recipe: Recipe, direction: Direction, mode:
         idle += 1
         mutation = pick(rng, options)
         changed = mutation(rng, recipe)
-        if changed is not None and _fits(changed):
+        if changed is not None and fits(changed):
             idle = 0
             yield mutation.__name__, changed
 
 
-def _fits(recipe: Recipe) -> bool:
+def fits(recipe: Recipe) -> bool:
+    """Tell whether a changed recipe fits together, and none of its variables is used twice."""
     try:
         kinds_of(recipe)
     except ProblemError:
