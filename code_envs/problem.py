@@ -311,6 +311,9 @@ class Problem(_Record, frozen=True):
             msgspec.structs.force_setattr(self, "schema", SCHEMA)
         if self.schema != SCHEMA:
             raise ProblemError(f"the record has schema {self.schema}; this version reads schema {SCHEMA}")
+        if self.mode not in Mode.__members__.values():
+            raise ProblemError(f"{self.mode!r} is not a mode; choose one of {', '.join(Mode)}")
+        msgspec.structs.force_setattr(self, "mode", Mode(self.mode))  # the name alone is accepted, too
         for complaint in _shape_complaints(self):
             raise ProblemError(f"not a valid {self.mode} problem: {complaint}")
         key = _content_key(self)

@@ -95,9 +95,9 @@ class Rules(ABC):
     def fields(self, problem: Problem) -> dict[str, str]:
         """The values for the placeholders of the mode's prompt template."""
 
-    def template_name(self, problem: Problem) -> str:
+    def template_name(self, problem: Problem) -> str:  # noqa: ARG002
         """The file in ``modes/templates`` that the problem is shown with, without its ending."""
-        return problem.mode.value
+        return self.mode.value  # a mode may have several: see fuzzing
 
     @abstractmethod
     def view(self, problem: Problem) -> Problem:

@@ -46,9 +46,9 @@ def complete_cases(problem: Problem, executor: Executor, rng: np.random.Generato
         raise ProblemError(f"only induction has hidden cases, not {problem.mode}")
     candidates = _candidates(problem, rng, _POOL * count)
     # little time: a case must leave the others theirs, and inputs that never end are common
-    limits = msgspec.structs.replace(executor.limits, cpu_seconds=executor.limits.cpu_seconds / 8)
+    limits = msgspec.structs.replace(executor.limits, cpu_seconds=executor.limits.cpu_seconds / 16)
     job = Job(program=problem.program, entry=problem.entry, calls=list(candidates), limits=limits)
-    (runs,) = run_each([job], executor)
+    (runs,) = run_each([job], executor, rounds=8)
     by_result: dict[bytes, list[Case]] = {}
     for arguments, run in zip(candidates.values(), runs, strict=True):
         case = _case(arguments, run.value) if run.ok else None

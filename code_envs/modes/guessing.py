@@ -20,30 +20,31 @@ __all__ = ["check_guesses", "check_told", "run_arguments", "run_each"]
 
 _MAX_PASSED = 0.05
 _GUESSES = 100
-_ROUNDS = 12
 _CPU_SECONDS = 0.25
 
 
-def run_each(jobs: Sequence[Job], executor: Executor) -> list[list[Execution]]:
+def run_each(jobs: Sequence[Job], executor: Executor, rounds: int = 12) -> list[list[Execution]]:
     """Run jobs so that a call that ends its process costs only itself.
 
-    Calls after such a one are run again, up to 12 times; then they count as ended with it.
+    Calls after such a one are run again in a process of their own; after the last round they count
+    as ended with it.
 
     Args:
         jobs: What to run.
         executor: Runs it.
+        rounds: How many processes each job gets at most.
 
     Returns:
         One list of executions per job.
     """
     done: list[list[Execution]] = [[] for _ in jobs]
-    for turn in range(_ROUNDS):
+    for turn in range(rounds):
         rest = [msgspec.structs.replace(job, calls=job.calls[len(own) :]) for job, own in zip(jobs, done, strict=True)]
         open_jobs = [index for index, job in enumerate(rest) if job.calls]
         if not open_jobs:
             break
         for index, executions in zip(open_jobs, executor.run_jobs([rest[i] for i in open_jobs]), strict=True):
-            last = turn == _ROUNDS - 1
+            last = turn == rounds - 1
             done[index] += executions if last else executions[: _ended_at(executions) + 1]
     return done
 

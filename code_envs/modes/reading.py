@@ -35,6 +35,8 @@ _MAX_PLACES = 4
 
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)([^`]+)(?<!`)\1(?!`)")
 _LABEL_END = re.compile(r"[\s*_`]{0,8}(?::|=|is\b:?|would be\b|will be\b|should be\b|(?=\n|$))")
+_BULLET = re.compile(r"(?:[>*_#•\s]|-(?=\s))*")  # matches anything; a minus sign is none
+_CALL_END = re.compile(r"\)[ `]*\Z")
 _LEADS = {"so", "so,", "thus", "thus,", "therefore", "therefore,", "hence", "hence,", "the", "my", "final", "correct"}
 _WRAPPER = re.compile(r"\\(?:text|texttt|textbf|mathtt|mathrm|mathbf|verb)\s?\{(.*)\}", re.DOTALL)
 _SEPARATORS = re.compile(r"==|->|=>|→|⇒|=|\breturns\b|\bgives\b|\bis\b")
@@ -153,7 +155,8 @@ def _first(texts: Sequence[str], form: Form) -> str | None:
 def _after_labels(lines: Sequence[str], labels: Sequence[str]) -> Iterator[str]:
     waiting = False
     for line in lines:
-        text = spoken(line).strip().lstrip(">*_#-• \t")
+        text = spoken(line).strip()
+        text = text[_BULLET.match(text).end() :]  # type: ignore[union-attr]
         if waiting and text:
             waiting = False
             yield text
@@ -185,7 +188,7 @@ def _spellings(text: str) -> list[str]:
     """How a value may be written in prose: bare, with a full stop, emphasised, as inline code."""
     text = text.strip(" \t*_$:")
     spans = [match.group(2) for match in islice(_SPAN.finditer(text), 2)]
-    return [*(spans if len(spans) == 1 else ()), text.rstrip(".*_ "), text]
+    return [text.rstrip(".*_ "), text, *(spans if len(spans) == 1 else ())]
 
 
 def _boxes(text: str) -> Iterator[str]:
@@ -236,7 +239,11 @@ def completions(text: str, entry: str) -> Iterator[tuple[str, str]]:
         The text of the call and that of its result, for the first few places.
     """
     call = _call_start(text.strip(), entry)
-    places = (found for found in _SEPARATORS.finditer(call) if call[: found.start()].rstrip(" `")[-1:] == ")")
+    places = (
+        found
+        for found in _SEPARATORS.finditer(call)
+        if _CALL_END.search(call, max(0, found.start() - 4), found.start())
+    )
     for found in islice(places, _MAX_PLACES):
         yield call[: found.start()].rstrip(" `"), call[found.end() :].strip(" `:").removesuffix(".")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Mapping, Sequence
 
-from code_envs.executor import Executor, Job
+import msgspec
+import numpy as np
+
+from code_envs.executor import Execution, Executor, Job
 from code_envs.modes.guessing import run_each
 from code_envs.modes.validity import generator
 from code_envs.modes.verdicts import infra
@@ -23,7 +26,7 @@ def killed_mutants(problem: Problem, executor: Executor) -> tuple[list[Mutant], 
     """Sort the mutants of an induction problem's program by whether the hidden cases kill them.
 
     A mutant that gives the same results as the program on the hidden cases, the visible ones and
-    40 further inputs is taken to be equivalent: it says nothing about the cases, and is left out.
+    some 40 further inputs is taken to be equivalent: it says nothing about the cases, and is left out.
 
     Args:
         problem: An induction problem whose program gives the stored results.
@@ -33,30 +36,46 @@ def killed_mutants(problem: Problem, executor: Executor) -> tuple[list[Mutant], 
         Mutants that a hidden case kills, and those that only other inputs tell from the program.
     """
     rng = generator(problem)
-    changed = mutants(problem.program, problem.entry, rng, _MUTANTS)
-    cases = (*problem.hidden, *problem.cases)
-    samples = [case.values() for case in cases]
-    probes = [
+    found = mutants(problem.program, problem.entry, rng, _MUTANTS)
+    hidden = {case.call(): case.expected() for case in problem.hidden}
+    alive = _alive(problem, found, hidden, executor)
+    others = {case.call(): case.expected() for case in problem.cases} | _probes(problem, rng, executor)
+    equivalent = _alive(problem, alive, others, executor)
+    return [one for one in found if one not in alive], [one for one in alive if one not in equivalent]
+
+
+def _probes(problem: Problem, rng: np.random.Generator, executor: Executor) -> dict[bytes, bytes]:
+    """Further inputs on which the program returns, with its results."""
+    samples = [case.values() for case in (*problem.cases, *problem.hidden)]
+    inputs = [
         *random_arguments(samples, rng, _PROBES // 2, signature=problem.signature),
         *boundary_arguments(samples, rng, _PROBES // 2, signature=problem.signature),
     ]
-    calls = [encode(values, ordered=True) for values in probes]
-    own = Job(program=problem.program, entry=problem.entry, calls=calls)
-    (runs,) = run_each([own], executor)
-    clean = [(call, run.value) for call, run in zip(calls, runs, strict=True) if run.ok]
-    expected = [*(case.expected() for case in cases), *(value for _, value in clean)]
-    calls = [*(case.call() for case in cases), *(call for call, _ in clean)]
-    base = executor.run_jobs([msgspec.structs.replace(own, calls=calls)])[0][0].cpu_seconds
-    # mutants often run forever: they get some times what the program needs
-    limits = msgspec.structs.replace(executor.limits, cpu_seconds=min(0.05 + 4 * base, executor.limits.cpu_seconds))
-    jobs = [Job(program=mutant.program, entry=problem.entry, calls=calls, limits=limits) for mutant in changed]
-    killed, survived = [], []
-    for mutant, results in zip(changed, executor.run_jobs(jobs), strict=True):
-        same = [run.ok and same_result(value, run.value) for value, run in zip(expected, results, strict=True)]
-        if infra([results]):
-            continue  # nothing is known about it
-        if not all(same[: len(problem.hidden)]):
-            killed.append(mutant)
-        elif not all(same):
-            survived.append(mutant)
-    return killed, survived
+    calls = [encode(values, ordered=True) for values in inputs]
+    limits = msgspec.structs.replace(executor.limits, cpu_seconds=executor.limits.cpu_seconds / 16)
+    job = Job(program=problem.program, entry=problem.entry, calls=calls, limits=limits)
+    (runs,) = run_each([job], executor, rounds=4)
+    return {call: run.value for call, run in zip(calls, runs, strict=True) if run.ok}
+
+
+def _alive(
+    problem: Problem, changed: Sequence[Mutant], expected: Mapping[bytes, bytes], executor: Executor
+) -> list[Mutant]:
+    """The mutants that give all expected results, or of which nothing is known since the sandbox failed.
+
+    Mutants often run forever: they get some times what the program itself needs.
+    """
+    own = Job(program=problem.program, entry=problem.entry, calls=list(expected))
+    needed = executor.run_jobs([own])[0][0].cpu_seconds if expected else 0.0
+    cpu_seconds = min(0.05 + 4 * needed, executor.limits.cpu_seconds)
+    limits = msgspec.structs.replace(executor.limits, cpu_seconds=cpu_seconds)
+    jobs = [msgspec.structs.replace(own, program=mutant.program, limits=limits) for mutant in changed]
+    return [
+        mutant
+        for mutant, runs in zip(changed, executor.run_jobs(jobs), strict=True)
+        if infra([runs]) or all(map(_gives, runs, expected.values()))
+    ]
+
+
+def _gives(run: Execution, value: bytes) -> bool:
+    return run.ok and same_result(value, run.value)
