@@ -116,14 +116,17 @@ def _print_levels(problems: Sequence[Problem]) -> None:
             row.append(f"{percent(mean.rate, mean.interval)}  n={mean.problems}" if mean else "–")
         rows.append(row)
     columns = ["mode", *(f">levels {low}–{high}" for low, high in _BANDS)]
-    show_table("The search student on the chains: the higher the level, the fewer attempts pass", columns, rows)
+    show_table("The search student on the chains: mean pass rates by level (95 % intervals)", columns, rows)
 
 
 def _print_students(tallies: Sequence[Tally]) -> None:
-    """Pass rates by student and mode."""
+    """Pass rates by student and mode, and what they come to."""
     from code_envs.problem import Mode
 
     cells = {(row.student, row.mode): percent(row.rate, row.interval) for row in tallies}
     rows = [(name, *(cells.get((name, mode), "–") for mode in Mode)) for name in _STUDENTS]
-    title = f"{_EPISODES} fresh problems of all levels: answers that need no thought earn next to nothing"
+    title = f"Students on the same {_EPISODES} fresh problems of all levels (95 % intervals)"
     show_table(title, ["student", *(f">{mode}" for mode in Mode)], rows)
+    for who, names in (("Answers that need no thought", _STUDENTS[:-1]), ("The search student", _STUDENTS[-1:])):
+        own = [row for row in tallies if row.student in names]
+        print(f"{who} passed {sum(row.passes for row in own)} of {sum(row.episodes for row in own)} times.")

@@ -41,7 +41,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         direction: Harder, easier or sideways.
         steps: How many measured steps.
         change: The mean change of the pass rate from parent to child.
-        as_meant: The share of steps that moved it the way they should, or not at all.
+        as_meant: The share of steps that moved it the way they should; 0 for sideways, which has none.
     """
 
     direction: Direction
@@ -113,7 +113,7 @@ def steps(chains: Iterable[Chain]) -> list[Step]:
             direction=direction,
             steps=len(changes[direction]),
             change=statistics.fmean(changes[direction]),
-            as_meant=statistics.fmean(change * sign >= 0 for change in changes[direction]),
+            as_meant=statistics.fmean(change * sign > 0 for change in changes[direction]),
         )
         for direction, sign in signs.items()
         if direction in changes
