@@ -290,7 +290,7 @@ def _float(name: str, vocabulary: list[str], rng: _Rng) -> float:  # noqa: ARG00
 
 def _char(name: str, vocabulary: list[str], rng: _Rng) -> str:  # noqa: ARG001
     single = [text for text in vocabulary if len(text) == 1]
-    pool = [*string.ascii_letters[:12], *string.digits[:4], *" .,-~", *single * 4]
+    pool: list[str] = [*string.ascii_letters[:12], *string.digits[:4], *" .,-~", *single * 4]
     return pool[int(rng.integers(len(pool)))]
 
 
@@ -299,7 +299,8 @@ def _str(name: str, vocabulary: list[str], rng: _Rng) -> str:
         return _char(name, vocabulary, rng)
     pieces = [_word(vocabulary, rng) for _ in range(int(rng.integers(1, 8)))]
     glues = ("", "", " ", _char("", [text for text in vocabulary if not text.isalnum()], rng))
-    return glues[int(rng.integers(4))].join(pieces)
+    glue: str = glues[int(rng.integers(4))]
+    return glue.join(pieces)
 
 
 def _word(vocabulary: list[str], rng: _Rng) -> str:

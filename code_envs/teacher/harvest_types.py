@@ -65,7 +65,7 @@ def _named(kind: type, values: Sequence[object], depth: int) -> str:
         return f"dict[{keys}, {items}]"
     lengths = {len(value) for value in values}  # type: ignore[arg-type]
     if kind is tuple and len(lengths) == 1 and 0 < max(lengths) <= 4:
-        places = zip(*values, strict=True)  # type: ignore[call-overload]
+        places = zip(*values, strict=True)
         return f"tuple[{', '.join(annotation_of(place, depth - 1) for place in places)}]"
     item = _inner((item for value in values for item in value), depth)  # type: ignore[attr-defined]
     return f"tuple[{item}, ...]" if kind is tuple else f"{kind.__name__}[{item}]"
