@@ -63,7 +63,7 @@ _TABLE = """
 2 i>i           | -{0}
 2 i>i           | {0} ** 2
 2 i>s           | str({0})
-3 i>s           | bin{0}[2:]
+3 i>s           | bin({0})[2:]
 2 i>b           | {0} % 2 == 0
 2 i i>b         | {0} > {1}
 2 i i>b         | {0} == {1}
@@ -142,7 +142,7 @@ _TABLE = """
 2 l* i>e        | {0}[{1}]
 3 l* i>=        | {0}[{1}:] + {0}[:{1}]
 3 l* i>=        | {0}[::{1}]
-3 l* i>l* small | [{0}[{v}:{v} + {1}] for {v} in range(0, len{0}, {1})]
+3 l* i>l* small | [{0}[{v}:{v} + {1}] for {v} in range(0, len({0}), {1})]
 2 l* =>=        | {0} + {1}
 2 l* e>b        | {1} in {0}
 2 l* e>i        | {0}.count({1})
@@ -167,9 +167,9 @@ _TABLE = """
 1 lo>e          | min({0})
 2 lo>=          | sorted({0}, reverse=True)
 2 lo>b          | {0} == sorted({0})
-3 lo>e          | sorted{0}[1]
-3 lo>e          | sorted{0}[-2]
-3 lo>e          | sorted{0}[len{0} // 2]
+3 lo>e          | sorted({0})[1]
+3 lo>e          | sorted({0})[-2]
+3 lo>e          | sorted({0})[len({0}) // 2]
 1 li>i          | sum({0})
 1 li>li         | [{v} for {v} in {0} if {v} % 2 == 0]
 1 li>li         | [{v} for {v} in {0} if {v} % 2 == 1]
@@ -194,8 +194,8 @@ _TABLE = """
 2 li>li         | [{v} for {v} in {0} if {v} < 0]
 2 li>li         | [{v} for {v} in {0} if {v}]
 2 li>i          | math.prod({0})
-2 li>li         | [sum({0}[:{v} + 1]) for {v} in range(len{0})]
-2 li>li         | [max({0}[:{v} + 1]) for {v} in range(len{0})]
+2 li>li         | [sum({0}[:{v} + 1]) for {v} in range(len({0}))]
+2 li>li         | [max({0}[:{v} + 1]) for {v} in range(len({0}))]
 2 li>li         | [{v} - {w} for {w}, {v} in zip({0}, {0}[1:])]
 3 li>li         | [{v} + {w} for {w}, {v} in zip({0}, {0}[1:])]
 3 li>li         | [{w} * {v} for {w}, {v} in enumerate({0})]
