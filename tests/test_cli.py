@@ -265,6 +265,26 @@ def test_rollout_counts_by_mode_and_level(command):
     assert "pass rate (95 % interval)" in command(*words).out
 
 
+@pytest.mark.slow
+def test_the_demo_leaves_a_run_and_can_be_repeated(command, tmp_path, monkeypatch):
+    from code_envs.commands import demo
+
+    monkeypatch.setattr(demo, "_TEACHERS", ("procedural",))
+    monkeypatch.setattr(demo, "_CHAINS", 4)
+    monkeypatch.setattr(demo, "_EPISODES", 4)
+    found = command("demo", "-o", tmp_path / "demo", "--json").document()
+    names = {"config.toml", "chains.jsonl", "problems.jsonl", "report.html", ".lock"}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "demo").iterdir()}
+    assert before.keys() == names
+    assert found["episode"]["terminated"] is True
+    assert {row["student"] for row in found["rollouts"]} == {"constant", "majority", "probe", "search"}
+    done = command("demo", "-o", tmp_path / "demo")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "demo").iterdir()} == before
+    assert "Answers that need no thought passed" in done.out
+    done = command("demo", "-o", tmp_path / "demo", "--seed", 1)
+    assert (done.code, "already holds a run" in done.err) == (2, True)
+
+
 # --- mistakes -----------------------------------------------------------------------------------
 
 

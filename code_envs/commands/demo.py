@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _STUDENTS = ("constant", "majority", "probe", "search")
+_TEACHERS = ("harvest", "procedural")
+_CHAINS = 32
 _EPISODES = 48
 _BANDS = ((0, 2), (3, 5), (6, 9))
 
@@ -34,7 +36,7 @@ def demo(
     from code_envs.report import write_report
 
     say = (lambda _: None) if as_json else print
-    config = RunConfig(teachers=("harvest", "procedural"), chains=24, turns=4, attempts=16, seed=seed)
+    config = RunConfig(teachers=_TEACHERS, chains=_CHAINS, turns=4, attempts=16, seed=seed)
     _clear(output, config)
     say("1/3  Making stepping-stone chains: from functions of the standard library, and from building blocks.")
     chains = make_run(output, config, resume=False)
