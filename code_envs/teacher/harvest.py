@@ -23,11 +23,13 @@ from code_envs.teacher.harvest_fuzzing import Fault, find_faults, fuzzing_proble
 from code_envs.teacher.harvest_pool import Pool, build_pool
 from code_envs.teacher.harvest_problems import abduction_problem, deduction_problem, induction_problem, reading_size
 from code_envs.teacher.harvest_scan import Candidate, may_qualify, scan_module
+from code_envs.teacher.harvest_words import summary
 from code_envs.teacher.seeds import SeedSource, TreeSource
 
 __all__ = ["HarvestTeacher", "harvest"]
 
 _FUNCTIONS = 40  # tried for one problem
+_WORDLESS = 2  # levels that a function without documentation is set back by, in fuzzing
 _TRIES = 3  # problems drawn from one function
 _SIZES = {
     Direction.START: (0.2, 0.7),
@@ -124,7 +126,7 @@ class HarvestTeacher:
         if not 0 <= level < LEVELS:
             raise ConfigError(f"there is no level {level}: levels run from 0 to {LEVELS - 1}")
         chain = f"{self.name}-{mode}-{rng.integers(1 << 62):016x}"
-        for candidate in self._near(rng, level):
+        for candidate in self._near(rng, level, mode):
             problem = self._make(rng, _Order(candidate, mode))
             if problem:
                 return self._with_lineage(
@@ -181,10 +183,18 @@ class HarvestTeacher:
         where = lineage.but(teacher=self.name, origin=candidate.origin, licence=candidate.licence)
         return problem.but(lineage=where, tags=("harvest",))
 
-    def _near(self, rng: np.random.Generator, level: int) -> Iterator[Candidate]:
-        """Functions in random order, those nearest to the level first; a bounded number."""
+    def _near(self, rng: np.random.Generator, level: int, mode: Mode) -> Iterator[Candidate]:
+        """Functions in random order, those nearest to the level first; a bounded number.
+
+        Most fuzzing problems need a specification: functions without documentation come later there.
+        """
         known = harvest(self.source)
-        order = sorted(rng.permutation(len(known)).tolist(), key=lambda place: abs(known[place].level - level))
+
+        def distance(place: int) -> int:
+            wordless = mode is Mode.FUZZING and not summary(known[place])
+            return abs(known[place].level - level) + (_WORDLESS if wordless else 0)
+
+        order = sorted(rng.permutation(len(known)).tolist(), key=distance)
         yield from (known[place] for place in order[:_FUNCTIONS])
 
     def _related(self, rng: np.random.Generator, own: Candidate, direction: Direction) -> list[Candidate]:
