@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from code_envs.errors import LiteralError, ValueRefused
 from code_envs.programs.source import parse_program
+from code_envs.teacher.harvest_module import parse_module
 from code_envs.teacher.harvest_rules import LITERAL_ATTRIBUTES
-from code_envs.teacher.harvest_scan import Candidate, parse_module
+from code_envs.teacher.harvest_scan import Candidate
 from code_envs.teacher.seeds import SeedSource, TreeSource, read_python
 from code_envs.values import encode, parse_literal
 

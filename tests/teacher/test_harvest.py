@@ -16,7 +16,7 @@ from code_envs.problem import Case, Direction, Mode, Problem
 from code_envs.teacher.base import Teacher
 from code_envs.teacher.harvest import HarvestTeacher, harvest
 from code_envs.teacher.harvest_evidence import evidence
-from code_envs.teacher.harvest_scan import logic_of
+from code_envs.teacher.harvest_slice import logic_of
 from code_envs.teacher.harvest_words import summary
 from code_envs.teacher.seeds import TreeSource
 

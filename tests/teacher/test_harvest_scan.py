@@ -4,7 +4,8 @@ import ast
 
 import pytest
 
-from code_envs.teacher.harvest_scan import Candidate, logic_of, scan_module
+from code_envs.teacher.harvest_scan import Candidate, scan_module
+from code_envs.teacher.harvest_slice import logic_of
 
 MODULE = '''
 """A module."""
