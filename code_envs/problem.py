@@ -196,7 +196,13 @@ class Lineage(_Record, frozen=True):
 
 
 class Attempt(_Record, frozen=True):
-    """One reply of a student and what it was worth."""
+    """One reply of a student and what it was worth.
+
+    Attributes:
+        reply: What the student wrote.
+        outcome: What it was worth, such as ``wrong``.
+        reason: Why, in one sentence.
+    """
 
     reply: str
     outcome: str

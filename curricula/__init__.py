@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from code_envs.curricula.target_rate import TargetRate
-
 from code_envs.envs.curriculum import Curriculum
 from code_envs.errors import UnknownName
 

@@ -110,6 +110,8 @@ def keywords(kind: Any) -> str:
     texts = section(kind.__doc__ or "", "Args")
     rows = []
     for name, parameter in list(inspect.signature(kind.__init__).parameters.items())[1:]:
+        if name.startswith("_"):
+            continue
         if name not in texts:
             raise SystemExit(f"{kind.__name__}: the keyword {name} is undocumented")
         default = "" if parameter.default is inspect.Parameter.empty else f"=`{parameter.default!r}`"

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from code_envs.executor import Executor
@@ -24,3 +25,9 @@ def data_folder() -> Path:
     if not (folder / "cruxeval.jsonl").exists():
         pytest.skip("needs the public benchmark files: set CODE_ENVS_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A fresh generator, the same in each test."""
+    return np.random.default_rng([2603, 24202])

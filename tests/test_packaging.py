@@ -118,10 +118,11 @@ def test_exported_names_exist(path):
     exported = [
         ast.literal_eval(node.value)
         for node in tree.body
-        if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in node.targets] == ["__all__"]
+        if (isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__")
+        or (isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "__all__")
     ]
     defines = any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in tree.body)
-    if not defines and not exported:
+    if (not defines and not exported) or path.name == "zygote.py":  # a program of its own, started by path
         return
     assert exported, f"{path} defines no __all__"
     (names,) = exported
@@ -129,8 +130,7 @@ def test_exported_names_exist(path):
     program = (
         f"import importlib; m = importlib.import_module({module_name(path)!r}); [getattr(m, n) for n in {names!r}]"
     )
-    if "zygote" not in path.name:
-        exec(compile(program, "exported", "exec"), {})
+    exec(compile(program, "exported", "exec"), {})
 
 
 def test_importing_is_light():

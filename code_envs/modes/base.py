@@ -25,8 +25,8 @@ class Message(TypedDict):
 class Outcome(StrEnum):
     """What an answer was worth."""
 
-    PASSED = "passed"
-    WRONG = "wrong"
+    PASSED = "passed"  # the answer is right
+    WRONG = "wrong"  # it could be read, and is not right
     MALFORMED = "malformed"  # the reply could not be read
     TIMEOUT = "timeout"  # the student's program went over a time limit
     INFRA = "infra"  # the sandbox failed: unscored, to be masked

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from code_envs.benchmarks.throughput import measure_speed
 
+from code_envs.benchmarks.throughput import measure_speed
 from code_envs.errors import ConfigError
 from code_envs.problem import Case, Mode, load_problems, save_records
 

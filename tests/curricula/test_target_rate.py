@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from code_envs.curricula import CURRICULA, Curriculum, TargetRate, make_curriculum
 
+from code_envs.curricula import CURRICULA, Curriculum, TargetRate, make_curriculum
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.modes.base import Grade, Outcome
 from code_envs.problem import Case, Lineage, Mode, Problem

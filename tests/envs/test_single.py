@@ -1,8 +1,8 @@
 import gymnasium
 import pytest
-from code_envs.curricula import TargetRate
 
 from code_envs import CodeEnv, ConfigError, Limits, Mode, ProblemError, UnknownName
+from code_envs.curricula import TargetRate
 from code_envs.envs.single import MAX_OBSERVATION
 
 

@@ -3,11 +3,11 @@ import threading
 import gymnasium
 import numpy as np
 import pytest
-from code_envs.curricula import TargetRate
 from gymnasium.error import InvalidAction
 from gymnasium.vector import AutoresetMode
 
 from code_envs import CodeVectorEnv, ConfigError, Executor, Grade, Mode
+from code_envs.curricula import TargetRate
 
 IDEA = "no idea"
 

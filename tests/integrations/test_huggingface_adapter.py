@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from code_envs.errors import ConfigError, MissingExtra, ProblemError, UnknownName
 from code_envs.integrations.huggingface_adapter import (
     COLUMNS,
     dataset_card,
@@ -14,8 +16,6 @@ from code_envs.integrations.huggingface_adapter import (
     to_rows,
     write,
 )
-
-from code_envs.errors import ConfigError, MissingExtra, ProblemError, UnknownName
 from code_envs.problem import Chain, Direction, Lineage, Mode, Problem, Report, load_problems
 
 FOLDER = Path(__file__).parents[1] / "problems"
