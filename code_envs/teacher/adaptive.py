@@ -48,17 +48,17 @@ class RateTracker:
     Args:
         levels: How many levels there are, 0 the easiest.
         memory: Over how many observations of a mode evidence fades to 1/e.
-        prior: How many observations the prior is worth; it falls evenly from 0.95 to 0.05.
+        prior: How many observations the prior is worth; it falls evenly from 0.8 to 0.2.
 
     Raises:
         ConfigError: An argument is not positive.
     """
 
-    def __init__(self, levels: int = LEVELS, memory: float = 200.0, prior: float = 1.0) -> None:
+    def __init__(self, levels: int = LEVELS, memory: float = 200.0, prior: float = 2.0) -> None:
         if levels < 1 or memory <= 0 or prior <= 0:
             raise ConfigError("a RateTracker needs at least one level, and a positive memory and prior")
         self.levels, self.memory = levels, memory
-        means = np.linspace(0.95, 0.05, levels)
+        means = np.linspace(0.8, 0.2, levels)
         self._prior = prior * np.stack([means, 1.0 - means])  # rows: passes, failures
         self._keep = float(np.exp(-1.0 / memory))
         self._seen: dict[str, Floats] = {}
@@ -107,7 +107,8 @@ class RateTracker:
         drawn = falling_fit(rng.beta(passes, fails), passes + fails)
         distance = np.abs(drawn - target)
         nearest = np.flatnonzero(distance <= distance.min() + 1e-12)
-        return int(nearest[int(rng.integers(len(nearest)))])
+        # levels that are one to the fit: where all seem too easy the hardest is the best, and vice versa
+        return int(nearest[-1] if drawn[nearest[0]] > target else nearest[0])
 
     def state_dict(self) -> dict[str, Any]:
         """What was observed, JSON-serialisable; exact after a round trip through JSON."""

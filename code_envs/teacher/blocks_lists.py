@@ -219,7 +219,7 @@ def run_stack(values: list[int], limit: int) -> list[int]:
     "ints", "ints", 3,
     "treat the values as moves of a walker who starts at 0 and list where the walker stands after each move; "
     "a move that would end below 0 ends at 0, and one that would end above {wall} ends at {wall}",
-    noun="places", draws={"wall": (8, 20)}, keeps_length=True, likes=("steps",),
+    noun="stations", draws={"wall": (8, 20)}, keeps_length=True, likes=("steps",),
     promise=("all(0 <= place <= {wall} for place in result)", "the walker always stands from 0 to {wall}"),
     slips=(("elif place > wall:", "elif place > wall + 1:"),),
 )  # fmt: skip

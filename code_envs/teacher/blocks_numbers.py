@@ -126,7 +126,7 @@ def rank_of(values: list[int], mark: int) -> int:
 
 @block(
     "ints", "int", 2, "take the greatest common divisor of the absolute values, zeros left out (0 if nothing is left)",
-    noun="divisor", ignores_order=True, likes=("multiples",),
+    noun="shared_divisor", ignores_order=True, likes=("multiples",),
 )  # fmt: skip
 def common_divisor(values: list[int]) -> int:
     """Find the greatest common divisor by Euclid's method."""

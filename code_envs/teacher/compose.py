@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from code_envs.problem import PRECONDITION, PROPERTY
 from code_envs.teacher.blocks import KINDS, Block
 from code_envs.teacher.conditions import SPOILS
 from code_envs.teacher.recipe import JOINS, Fault, Recipe, Step, Use, condition_of, kinds_of
 from code_envs.teacher.themes import THEMES
 
-__all__ = ["Grown", "compose", "forced_branches", "precondition", "property_test"]
+__all__ = ["Grown", "claims_of", "compose", "flattened", "precondition", "property_test"]
 
 _ITEMS = {"words": "word", "grid": "row", "ints": "value"}
 _TAKEN = {"words": "a text", "grid": "a list", "ints": "a number"}
@@ -71,6 +73,10 @@ class _Writer:
         if self.opened and at == self.recipe.opened and use == self.recipe.steps[at].uses[0]:
             written[self.opened[0]] = self.opened[0]
         return written
+
+    def told(self, at: int, use: Use) -> dict[str, str]:
+        """The constants as they are told in words: the parameter in quotes, "every 'width' values"."""
+        return {name: f"'{text}'" if text == name else text for name, text in self.constants(at, use).items()}
 
     # --- program
 
@@ -175,7 +181,7 @@ class _Writer:
         )
 
     def says(self, at: int, step: Step) -> str:
-        texts = [use.of().says.format(**self.constants(at, use)) for use in step.uses]
+        texts = [use.of().says.format(**self.told(at, use)) for use in step.uses]
         it = KINDS[self.kinds[at]].it
         if step.how == "do":
             return texts[0]
@@ -228,6 +234,12 @@ def property_test(recipe: Recipe) -> str:
     )
 
 
+def claims_of(recipe: Recipe) -> list[str]:
+    """What a property of a recipe may be about: ``promise``, ``length`` and ``order``, as far as they hold."""
+    claims = ("promise", "length", "order")
+    return [claim for claim in claims if property_test(msgspec.structs.replace(recipe, claim=claim))]
+
+
 def _claim(recipe: Recipe, writer: _Writer) -> tuple[str, str]:
     it, steps = writer.theme.parameter, recipe.steps
     plain = all(step.how in ("do", "each") for step in steps)
@@ -250,13 +262,18 @@ def _same_length(step: Step, block: Block) -> bool:
     return step.how == "each" or block.keeps_length
 
 
-def forced_branches(program: str) -> list[str]:
-    """Make variants of a program without a fault in which one condition always, or never, holds."""
+def flattened(program: str) -> list[str]:
+    """Make variants of a program without a fault, each with one turn taken out.
+
+    One condition always or never holds, or one repetition is done once. A turn is worth having
+    if no such variant does the same.
+    """
     head, mark, main = program.rpartition("\n\n\ndef f(")
     lines = main.splitlines()
-    places = [at for at, line in enumerate(lines) if line.startswith("    if ") and not line.startswith("    if not ")]
-    return [
-        head + mark + "\n".join([*lines[:at], f"    if {outcome}:", *lines[at + 1 :]]) + "\n"
-        for at in places
-        for outcome in ("True", "False")
-    ]
+    changes = []
+    for at, line in enumerate(lines):
+        if line.startswith("    for _ in range("):
+            changes.append((at, "    for _ in range(1):"))
+        elif line.startswith("    if ") and not line.startswith("    if not "):
+            changes += [(at, "    if True:"), (at, "    if False:")]
+    return [head + mark + "\n".join([*lines[:at], new, *lines[at + 1 :]]) + "\n" for at, new in changes]

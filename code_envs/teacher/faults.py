@@ -13,21 +13,19 @@ from code_envs.problem import PRECONDITION, PROPERTY, Mode, Problem
 from code_envs.students.baselines import guess_arguments
 from code_envs.teacher.base import LEVELS
 from code_envs.teacher.blocks import pick
-from code_envs.teacher.compose import compose, precondition, property_test
+from code_envs.teacher.compose import claims_of, compose, precondition, property_test
 from code_envs.teacher.conditions import SPOILS, TRIGGERS
 from code_envs.teacher.recipe import Fault, Recipe, kinds_of
 from code_envs.teacher.themes import probes
 from code_envs.values import encode, parse_literal
 
-__all__ = ["CLAIMS", "break_recipe"]
-
-CLAIMS = ("promise", "length", "order")
-"""What a property may be about; see :func:`code_envs.teacher.compose.property_test`."""
+__all__ = ["Broken", "break_recipe"]
 
 Arguments = tuple[object, ...]
 _TRUE = encode(True)
 _GUESSES = 100
 _MOST_HITS = 0.035  # validation draws other guesses, and lets 5 % pass
+_SLIPS = 0.7  # how often a slip is taken where one fits
 _SHORTCUTS = 6  # faults drawn besides the slips
 
 
@@ -66,14 +64,15 @@ def break_recipe(
     Returns:
         The faulty recipe and a witness; None if no fault fits.
     """
-    claims = [claim for claim in CLAIMS if property_test(msgspec.structs.replace(recipe, claim=claim))]
-    if recipe.claim not in claims:
-        recipe = msgspec.structs.replace(recipe, claim=pick(rng, [*claims, ""]) if rng.random() < 0.6 else "")
+    if recipe.claim and not property_test(recipe):
+        recipe = msgspec.structs.replace(recipe, claim=pick(rng, claims_of(recipe) or [""]))
     guesses = [values for values in map(parse_literal, _guesses(rng, recipe)) if isinstance(values, tuple)]
     special = [(special, *values[1:]) for values in inputs[:8] for special in probes(values[0], rng)]
     trials = sorted(_try_faults(rng, recipe, executor, guesses, [*special, *inputs]), key=lambda trial: -trial.share)
     if not trials:
         return None
+    slips = [trial for trial in trials if trial.fault.how == "slip"]  # like what people get wrong
+    trials = slips if slips and rng.random() < _SLIPS else trials
     chosen = trials[min(len(trials) - 1, level * len(trials) // LEVELS)]
     return Broken(msgspec.structs.replace(recipe, fault=chosen.fault), pick(rng, chosen.shown))
 
@@ -131,6 +130,8 @@ def _draw_faults(rng: np.random.Generator, recipe: Recipe) -> Iterator[Fault]:
             yield from (Fault("slip", at, which) for which in range(len(use.of().slips)))
     # a step that changes the parameter itself would change what the trigger looks at
     first = next((at for at, step in enumerate(recipe.steps) if step.how not in ("if", "stop")), 0)
+    if recipe.claim == "promise":  # only what happens in the last step can break it
+        first = len(recipe.steps) - 1
     for _ in range(_SHORTCUTS):
         at = int(rng.integers(first, len(recipe.steps)))
         if recipe.steps[at].how == "stop":

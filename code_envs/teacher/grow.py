@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from code_envs.problem import Mode
 from code_envs.teacher.base import LEVELS
 from code_envs.teacher.blocks import BLOCKS, pick
+from code_envs.teacher.compose import claims_of
 from code_envs.teacher.mutations import TWISTS, draw_use, fits, pick_theme, steps_from
 from code_envs.teacher.recipe import Recipe, Step
 
@@ -51,16 +53,17 @@ assert len(PLANS) == LEVELS
 _TRIES = 20
 
 
-def grow(rng: np.random.Generator, level: int, mode: Mode) -> Recipe | None:
+def grow(rng: np.random.Generator, level: int, mode: Mode, *, claimed: bool = False) -> Recipe | None:
     """Draw a new recipe.
 
     Args:
         rng: The only source of randomness.
         level: 0 to ``LEVELS - 1``.
         mode: What it is for.
+        claimed: Whether it must claim a property.
 
     Returns:
-        A recipe that fits together; None if the blocks drawn did not lead anywhere.
+        A recipe that fits together; None if the blocks drawn did not lead there.
     """
     plan = PLANS[level]
     steps = _draw_steps(rng, plan, mode)
@@ -73,7 +76,8 @@ def grow(rng: np.random.Generator, level: int, mode: Mode) -> Recipe | None:
             break
         twisted = pick(rng, TWISTS)(rng, recipe)
         recipe = twisted if twisted and fits(twisted) else recipe
-    return _with_core(recipe)
+    claims = claims_of(recipe) if claimed else [""]
+    return _with_core(msgspec.structs.replace(recipe, claim=pick(rng, claims))) if claims else None
 
 
 def _draw_steps(rng: np.random.Generator, plan: Plan, mode: Mode) -> tuple[Step, ...] | None:
@@ -107,4 +111,4 @@ def _with_core(recipe: Recipe) -> Recipe:
     names = [step.uses[0].block for step in recipe.steps if step.uses]
     heaviest = max(range(len(names)), key=lambda at: BLOCKS[names[at]].weight)
     core = (names[heaviest],) if len(names) < 3 else tuple(names[max(0, heaviest - 1) : heaviest + 1])
-    return Recipe(recipe.theme, recipe.steps, recipe.size, core, recipe.opened)
+    return msgspec.structs.replace(recipe, core=core)

@@ -18,7 +18,7 @@ from code_envs.teacher.conditions import CONDITIONS
 from code_envs.teacher.recipe import JOINS, MAX_STEPS, Recipe, Step, Use, kinds_of
 from code_envs.teacher.themes import THEMES
 
-__all__ = ["MUTATIONS", "TWISTS", "Mutation", "draw_use", "fits", "mutate", "steps_from"]
+__all__ = ["DRAWN_ANEW", "MUTATIONS", "TWISTS", "Mutation", "draw_use", "fits", "mutate", "steps_from"]
 
 Mutation = Callable[[np.random.Generator, Recipe], Recipe | None]
 _HEAVIEST = 4
@@ -330,6 +330,10 @@ _UNFELT: Mapping[Mode, tuple[Mutation, ...]] = {
     Mode.FUZZING: _RESULTS,
 }
 """Mutations that change nothing for the student of a mode."""
+
+
+DRAWN_ANEW = tuple(mutation.__name__ for mutation in (*_FAULTS, *_RESULTS))
+"""The names of the mutations that leave the program, and only have a fault or a result drawn anew."""
 
 
 def mutate(rng: np.random.Generator, recipe: Recipe, direction: Direction, mode: Mode) -> Iterator[tuple[str, Recipe]]:

@@ -17,7 +17,7 @@ from code_envs.problem import PRECONDITION, Case, Mode, Problem
 from code_envs.programs.source import literals_of
 from code_envs.students.baselines import guess_arguments
 from code_envs.teacher.base import LEVELS
-from code_envs.teacher.compose import Grown, compose, forced_branches, precondition, property_test
+from code_envs.teacher.compose import Grown, compose, flattened, precondition, property_test
 from code_envs.teacher.faults import break_recipe
 from code_envs.teacher.recipe import Recipe, tag_of
 from code_envs.teacher.themes import THEMES
@@ -65,11 +65,11 @@ def pack(rng: np.random.Generator, recipe: Recipe, mode: Mode, level: int, execu
     grown = compose(recipe)
     inputs = _draw_inputs(rng, recipe, grown)
     calls = [encode(values, ordered=True) for values in inputs]
-    programs = [grown.program, *forced_branches(grown.program)]
-    runs, *forced = executor.run_jobs([Job(program=program, entry="f", calls=calls) for program in programs])
+    programs = [grown.program, *flattened(grown.program)]
+    runs, *flat = executor.run_jobs([Job(program=program, entry="f", calls=calls) for program in programs])
     results = [run.value for run in runs]
-    # a branch that is never taken, or changes nothing, is no part of a sensible problem
-    if not all(run.ok for run in runs) or results in ([run.value for run in job] for job in forced):
+    # a turn that changes nothing is no part of a sensible problem
+    if not all(run.ok for run in runs) or results in ([run.value for run in job] for job in flat):
         return None
     return _PACKERS[mode](rng, _Ran(recipe, grown, inputs, results), level, executor)
 
@@ -101,13 +101,22 @@ def _pack_induction(rng: np.random.Generator, ran: _Ran, level: int, executor: E
 
 
 def _pack_deduction(rng: np.random.Generator, ran: _Ran, level: int, executor: Executor) -> Problem | None:  # noqa: ARG001
+    """Take one of the shorter inputs at a low level, one of the longer ones at a high level."""
     literals = {encode(value) for value in literals_of(ran.grown.program)}
     counts = Counter(ran.results)
-    for values, result in zip(ran.inputs, ran.results, strict=True):
-        given = {encode(value) for value in values} | literals
-        if counts[result] <= 2 and result not in given and _is_short(result):
-            return ran.problem(Mode.DEDUCTION, cases=(Case.of(values, decode(result)),))
-    return None
+    places = [
+        at
+        for at, result in enumerate(ran.results)
+        if counts[result] <= 2
+        and result not in literals
+        and result not in map(encode, ran.inputs[at])
+        and _is_short(result)
+    ]
+    if not places:
+        return None
+    places.sort(key=lambda at: (len(encode(ran.inputs[at])), at))
+    at = places[level * len(places) // LEVELS]
+    return ran.problem(Mode.DEDUCTION, cases=(Case.of(ran.inputs[at], decode(ran.results[at])),))
 
 
 def _pack_abduction(rng: np.random.Generator, ran: _Ran, level: int, executor: Executor) -> Problem | None:

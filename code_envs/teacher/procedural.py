@@ -15,13 +15,14 @@ from code_envs.teacher.adaptive import RateTracker
 from code_envs.teacher.base import LEVELS
 from code_envs.teacher.blocks import pick
 from code_envs.teacher.grow import grow
-from code_envs.teacher.mutations import mutate
+from code_envs.teacher.mutations import DRAWN_ANEW, mutate
 from code_envs.teacher.pack import pack
 from code_envs.teacher.recipe import recipe_of
 
 __all__ = ["ProceduralTeacher"]
 
-_BUDGET = 60
+_BUDGET = 120
+_REACH = 3  # how many levels further a result or fault is sought when it is all that changes
 _STEP = {Direction.HARDER: 1, Direction.EASIER: -1, Direction.SIDEWAYS: 0}
 
 
@@ -61,8 +62,9 @@ class ProceduralTeacher:
         if not 0 <= level < LEVELS:
             raise ConfigError(f"there is no level {level}: levels run from 0 to {LEVELS - 1}")
         chain = f"{self.name}-{mode}-{int(rng.integers(1 << 48)):012x}"
-        for _ in range(_BUDGET):
-            recipe = grow(rng, level, mode)
+        claimed = mode is Mode.FUZZING and rng.random() < 0.5
+        for attempt in range(_BUDGET):
+            recipe = grow(rng, level, mode, claimed=claimed and attempt < _BUDGET // 2)
             problem = pack(rng, recipe, mode, level, self.executor) if recipe else None
             if problem and not validate(problem, self.executor):
                 lineage = Lineage(chain=chain, change="grow", level=level, teacher=self.name)
@@ -87,7 +89,8 @@ class ProceduralTeacher:
         level = min(LEVELS - 1, max(0, lineage.level + _STEP[direction]))
         candidates = mutate(rng, recipe, direction, problem.mode)
         for _, (change, changed) in zip(range(_BUDGET), candidates, strict=False):
-            varied = pack(rng, changed, problem.mode, level, self.executor)
+            aim = level + _STEP[direction] * (_REACH if change in DRAWN_ANEW else 0)
+            varied = pack(rng, changed, problem.mode, min(LEVELS - 1, max(0, aim)), self.executor)
             if varied and varied.key != problem.key and not validate(varied, self.executor):
                 return varied.but(
                     lineage=Lineage(
