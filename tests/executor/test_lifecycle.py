@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -197,10 +198,10 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become a
 
 
 @needs_root
-def test_an_unprivileged_client_works(tmp_path):
+def test_an_unprivileged_client_works(open_folder):
     script = "import sys; sys.path[:0] = sys.argv[1:]; from code_envs.executor import Executor\n"
     script += f"with Executor(workers=1) as e: print(e.run({ADD!r}, 'f', [(1, 2)])[0])"
-    home = install_copy(tmp_path, 0o755)
+    home = install_copy(open_folder, 0o755)
     paths = [str(home), *(path for path in sys.path if path.endswith("site-packages"))]
     command = [str(home / "python"), "-c", script, *paths]
     done = subprocess.run(
@@ -212,8 +213,8 @@ def test_an_unprivileged_client_works(tmp_path):
 
 
 @needs_root
-def test_an_interpreter_in_a_private_home_works(tmp_path):
-    home = install_copy(tmp_path, 0o700)
+def test_an_interpreter_in_a_private_home_works(open_folder):
+    home = install_copy(open_folder, 0o700)
     script = "import sys; sys.path[:0] = sys.argv[1:]; from code_envs.executor import Executor\n"
     script += f"with Executor(workers=1) as e: print(e.run({ADD!r}, 'f', [(1, 2)])[0])"
     paths = [str(home), *(path for path in sys.path if path.endswith("site-packages"))]
@@ -222,10 +223,16 @@ def test_an_interpreter_in_a_private_home_works(tmp_path):
     assert "value=b'i3;'" in done.stdout, done.stderr
 
 
+@pytest.fixture
+def open_folder():
+    """A folder that every user can reach; those of pytest are private, and shared between its workers."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 def install_copy(folder, mode):
     """Copy the interpreter and the executor into a folder of their own, as a private home would hold them."""
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o755)
     home = folder / "home"
     home.mkdir(mode=mode)
     shutil.copy(Path(sys.executable).resolve(), home / "python")
