@@ -101,8 +101,9 @@ def _read_block(block: Block, form: Form) -> str:
     try:
         return _parse(text, form)
     except LiteralError:
-        lines = text.split("\n")
-        answers = _labelled(lines, form) or _completed(lines, form)
+        # only the last line: a program in the block has assignments that look like answers
+        last = text.rstrip().split("\n")[-1:]
+        answers = _labelled(last, form) or _completed(last, form)
         if not answers:
             raise
         return _agreed(answers)

@@ -219,6 +219,12 @@ def test_a_function_without_parameters_takes_an_empty_block() -> None:
     assert read(problem, rules("abduction").gold(problem)).text == "()"
 
 
+def test_a_program_in_the_block_is_no_answer() -> None:
+    program = "```output\ndef f(xs):\n    result = []\n    return result\n```"
+    assert read(PROBLEMS["deduction"], program).complaint
+    assert read(PROBLEMS["deduction"], "```output\nThe list is sorted, so\nresult = []\n```").text == "[]"
+
+
 def test_another_name_is_named_in_the_complaint() -> None:
     answer = read(PROBLEMS["induction"], "```python\ndef solve(xs, k):\n    return xs\n```")
     assert "solve" in answer.complaint
