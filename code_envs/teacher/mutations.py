@@ -15,7 +15,7 @@ from code_envs.errors import ProblemError
 from code_envs.problem import Direction, Mode
 from code_envs.teacher.blocks import BLOCKS, LIFTS, Block, pick
 from code_envs.teacher.conditions import CONDITIONS
-from code_envs.teacher.recipe import JOINS, MAX_STEPS, Recipe, Step, Use, kinds_of
+from code_envs.teacher.recipe import JOINS, MAX_STEPS, Recipe, Step, Use, check_recipe, kinds_of
 from code_envs.teacher.themes import THEMES
 
 __all__ = ["DRAWN_ANEW", "MUTATIONS", "TWISTS", "Mutation", "draw_use", "fits", "mutate", "steps_from"]
@@ -173,7 +173,7 @@ def add_guard(rng: np.random.Generator, recipe: Recipe) -> Recipe | None:
 
 def rarer_fault(rng: np.random.Generator, recipe: Recipe) -> Recipe | None:  # noqa: ARG001
     """Leave the program; the fault is drawn anew, to show on fewer inputs."""
-    return msgspec.structs.replace(recipe, fault=None)
+    return recipe
 
 
 def rarer_result(rng: np.random.Generator, recipe: Recipe) -> Recipe | None:  # noqa: ARG001
@@ -201,7 +201,7 @@ def drop_block(rng: np.random.Generator, recipe: Recipe) -> Recipe | None:
         return None
     recipe = _replaced(recipe, at)
     if at == 0 and kinds[0] != kinds[1]:
-        recipe = msgspec.structs.replace(recipe, theme=pick_theme(rng, recipe.steps[0], kinds[1]))
+        recipe = msgspec.structs.replace(recipe, theme=pick_theme(rng, recipe.steps[0], kinds[1]), guard="", bound=0)
     return recipe
 
 
@@ -247,7 +247,7 @@ def lighten_block(rng: np.random.Generator, recipe: Recipe) -> Recipe | None:
 
 def commoner_fault(rng: np.random.Generator, recipe: Recipe) -> Recipe | None:  # noqa: ARG001
     """Leave the program; the fault is drawn anew, to show on more inputs."""
-    return msgspec.structs.replace(recipe, fault=None)
+    return recipe
 
 
 def commoner_result(rng: np.random.Generator, recipe: Recipe) -> Recipe | None:  # noqa: ARG001
@@ -349,11 +349,12 @@ def mutate(rng: np.random.Generator, recipe: Recipe, direction: Direction, mode:
         Recipes that fit together; nothing more once no mutation has applied for long.
     """
     options = [mutation for mutation in MUTATIONS[direction] if mutation not in _UNFELT[mode]]
+    bare = msgspec.structs.replace(recipe, fault=None)  # a fault belongs to its program, and is drawn anew
     idle = 0
     while idle < 10 * len(options):
         idle += 1
         mutation = pick(rng, options)
-        changed = mutation(rng, recipe)
+        changed = mutation(rng, bare)
         if changed is not None and fits(changed):
             idle = 0
             yield mutation.__name__, changed
@@ -362,7 +363,7 @@ def mutate(rng: np.random.Generator, recipe: Recipe, direction: Direction, mode:
 def fits(recipe: Recipe) -> bool:
     """Tell whether a changed recipe fits together, and none of its variables is used twice."""
     try:
-        kinds_of(recipe)
+        check_recipe(recipe)
     except ProblemError:
         return False
     names = [use.of().noun for step in recipe.steps for use in step.uses]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from code_envs.executor import Executor, Job
@@ -62,6 +63,7 @@ def pack(rng: np.random.Generator, recipe: Recipe, mode: Mode, level: int, execu
     Returns:
         A problem, not yet validated; None if no inputs, result or fault fit.
     """
+    recipe = msgspec.structs.replace(recipe, fault=None)
     grown = compose(recipe)
     inputs = _draw_inputs(rng, recipe, grown)
     calls = [encode(values, ordered=True) for values in inputs]

@@ -23,7 +23,19 @@ from code_envs.teacher.blocks import BLOCKS, LIFTS, Block
 from code_envs.teacher.conditions import CONDITIONS, SPOILS, TRIGGERS, Condition
 from code_envs.teacher.themes import THEMES
 
-__all__ = ["JOINS", "MAX_STEPS", "Fault", "Recipe", "Step", "Use", "condition_of", "kinds_of", "recipe_of", "tag_of"]
+__all__ = [
+    "JOINS",
+    "MAX_STEPS",
+    "Fault",
+    "Recipe",
+    "Step",
+    "Use",
+    "check_recipe",
+    "condition_of",
+    "kinds_of",
+    "recipe_of",
+    "tag_of",
+]
 
 MAX_STEPS = 8
 """The most steps of a recipe."""
@@ -132,8 +144,7 @@ def recipe_of(problem: Problem) -> Recipe:
                 recipe = msgspec.json.decode(tag[len(_PREFIX) :], type=Recipe)
             except (msgspec.DecodeError, RecursionError) as error:
                 raise ProblemError(f"problem {problem.key} has a broken recipe: {error}") from error
-            kinds_of(recipe)
-            _check_rest(recipe)
+            check_recipe(recipe)
             return recipe
     raise ProblemError(f"problem {problem.key} has no recipe in its tags: it was not grown")
 
@@ -206,7 +217,12 @@ def condition_of(kind: str, name: str, number: int, *, rare: bool = False) -> Co
     raise ProblemError(f"values of kind {kind} have no condition {name!r:.40} with {number}")
 
 
-def _check_rest(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe) -> None:
+    """Check that a recipe fits together, in all its parts.
+
+    Raises:
+        ProblemError: It does not; says why.
+    """
     kinds = kinds_of(recipe)
     if not 0 <= recipe.size <= 9 or not -1 <= recipe.opened < len(recipe.steps):
         raise ProblemError("a recipe's size runs from 0 to 9, and it opens one of its steps")
