@@ -25,8 +25,7 @@ Arguments = tuple[object, ...]
 _TRUE = encode(True)
 _GUESSES = 100
 _MOST_HITS = 0.035  # validation draws other guesses, and lets 5 % pass
-_SLIPS = 0.7  # how often a slip is taken where one fits
-_SHORTCUTS = 6  # faults drawn besides the slips
+_SHORTCUTS = 8  # faults drawn besides the slips
 
 
 class Broken(NamedTuple):
@@ -68,11 +67,16 @@ def break_recipe(
         recipe = msgspec.structs.replace(recipe, claim=pick(rng, claims_of(recipe) or [""]))
     guesses = [values for values in map(parse_literal, _guesses(rng, recipe)) if isinstance(values, tuple)]
     special = [(special, *values[1:]) for values in inputs[:8] for special in probes(values[0], rng)]
-    trials = sorted(_try_faults(rng, recipe, executor, guesses, [*special, *inputs]), key=lambda trial: -trial.share)
+    trials = sorted(
+        _try_faults(rng, recipe, executor, guesses, [*special, *inputs]),
+        key=lambda trial: (-trial.share, -len(trial.shown)),
+    )
     if not trials:
         return None
-    slips = [trial for trial in trials if trial.fault.how == "slip"]  # like what people get wrong
-    trials = slips if slips and rng.random() < _SLIPS else trials
+    # a shortcut says in the source when it is taken; a slip, like those that people make, has to be found
+    slips = [trial for trial in trials if trial.fault.how == "slip"]
+    shortcuts = [trial for trial in trials if trial.fault.how != "slip"]
+    trials = (slips if rng.random() < (level + 1) / LEVELS else shortcuts) or trials
     chosen = trials[min(len(trials) - 1, level * len(trials) // LEVELS)]
     return Broken(msgspec.structs.replace(recipe, fault=chosen.fault), pick(rng, chosen.shown))
 
