@@ -5,7 +5,7 @@ from __future__ import annotations
 from code_envs.executor import Executor
 from code_envs.modes.base import Answer, Complaint, Grade, Message, Outcome, Rules
 from code_envs.modes.cases import complete_cases
-from code_envs.modes.grading import grade, grade_batch, grade_many
+from code_envs.modes.grading import grade, grade_batch, grade_many, lacks_result
 from code_envs.modes.prompts import default_template, fill
 from code_envs.modes.registry import rules
 from code_envs.modes.validity import CHECKS
@@ -63,4 +63,6 @@ def read(problem: Problem, reply: str) -> Answer:
 
 def validate(problem: Problem, executor: Executor) -> list[Complaint]:
     """Find every reason why a problem is not valid; see :data:`CHECKS`."""
+    if lacks_result(problem):
+        return [Complaint("result", "the case has no result")]
     return rules(problem.mode).validate(problem, executor)

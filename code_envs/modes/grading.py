@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from code_envs.errors import LiteralError, ProblemError, ValueRefused
+from code_envs.errors import ConfigError, LiteralError, ProblemError, ValueRefused
 from code_envs.executor import Executor, Job
 from code_envs.modes.base import Answer, Grade, Outcome
 from code_envs.modes.registry import rules
-from code_envs.problem import Problem
+from code_envs.problem import Mode, Problem
 
-__all__ = ["grade", "grade_batch", "grade_many"]
+__all__ = ["grade", "grade_batch", "grade_many", "lacks_result"]
 
 
 def grade(problem: Problem, reply: str | Answer, executor: Executor) -> Grade:
@@ -29,6 +29,8 @@ def grade(problem: Problem, reply: str | Answer, executor: Executor) -> Grade:
 
 def grade_many(problem: Problem, replies: Sequence[str | Answer], executor: Executor) -> list[Grade]:
     """Grade several replies to one problem, in parallel; see :func:`grade_batch`."""
+    if isinstance(replies, str):
+        raise ConfigError("replies is one text: give a list of replies, or call grade")
     return grade_batch([(problem, reply) for reply in replies], executor)
 
 
@@ -43,7 +45,13 @@ def grade_batch(pairs: Sequence[tuple[Problem, str | Answer]], executor: Executo
 
     Returns:
         One grade for each pair, in order.
+
+    Raises:
+        ProblemError: A problem lacks the result that it asks for, as a student's view of it does.
     """
+    for problem, _ in pairs:
+        if lacks_result(problem):
+            raise ProblemError(f"problem {problem.key} cannot be graded: its case has no result")
     answers = [_read(*pair) for pair in pairs]
     jobs: dict[tuple[str, Answer], list[Job]] = {}
     for (problem, _), answer in zip(pairs, answers, strict=True):
@@ -58,6 +66,11 @@ def grade_batch(pairs: Sequence[tuple[Problem, str | Answer]], executor: Executo
             malformed = _malformed(answer.complaint)
             grades[known] = malformed or rules(problem.mode).judge(problem, answer, results[known])
     return [grades[problem.key, answer] for (problem, _), answer in zip(pairs, answers, strict=True)]
+
+
+def lacks_result(problem: Problem) -> bool:
+    """Whether a problem asks for, or shows, a result that the record does not hold."""
+    return problem.mode in (Mode.ABDUCTION, Mode.DEDUCTION) and not problem.cases[0].result
 
 
 def _read(problem: Problem, reply: str | Answer) -> Answer:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from code_envs.errors import UnknownName
+from code_envs.errors import ConfigError, ProblemError, UnknownName
 from code_envs.executor import Execution, Executor, Job, Limits, Status
-from code_envs.modes import Answer, Grade, Outcome, grade, grade_batch, grade_many, rules
+from code_envs.modes import Answer, Grade, Outcome, grade, grade_batch, grade_many, rules, validate
 from code_envs.modes.blocks import fence
 from code_envs.problem import Case, Problem
 
@@ -307,3 +307,18 @@ def test_a_failing_sandbox_is_no_verdict(written: Written, mode: str) -> None:
 def test_an_unknown_mode_is_named_with_its_neighbour() -> None:
     with pytest.raises(UnknownName, match="deduction"):
         rules("deducton")
+
+
+def test_a_problem_without_its_result_is_refused_in_words(executor):
+    view = Problem(
+        mode="deduction", program="def f(x):\n    return x\n", signature="f(x)", cases=(Case(arguments="(1,)"),)
+    )
+    assert [complaint.check for complaint in validate(view, executor)] == ["result"]
+    with pytest.raises(ProblemError, match="its case has no result"):
+        grade_many(view, ["```output\n1\n```"], executor)
+
+
+def test_one_text_is_not_a_list_of_replies(executor):
+    view = Problem(mode="deduction", program="def f(x):\n    return x\n", signature="f(x)", cases=(Case.of((1,), 1),))
+    with pytest.raises(ConfigError, match="replies is one text"):
+        grade_many(view, "abc", executor)
