@@ -7,6 +7,7 @@ One row for each problem: flat columns for people and trainers, and the record i
 from __future__ import annotations
 
 import math
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -215,6 +216,10 @@ def write(
         raise ConfigError("there is no problem to export: the run kept none")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for name in {"train", "eval"} - splits.keys():  # an earlier export's split would hold siblings of this one's
+        (folder / name).with_suffix(".jsonl").unlink(missing_ok=True)
+        (folder / name).with_suffix(".parquet").unlink(missing_ok=True)
+        shutil.rmtree(folder / name, ignore_errors=True)
     paths = [_write_split(to_rows(problems), folder / name, kind) for name, problems in splits.items()]
     card = folder / "README.md"
     card.write_text(dataset_card(splits, kind), encoding="utf-8")

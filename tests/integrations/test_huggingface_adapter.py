@@ -112,6 +112,13 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_second_export_leaves_no_split_of_the_first(tmp_path):
+    write(PROBLEMS, tmp_path, "jsonl", eval_share=0.2, seed=1)
+    assert (tmp_path / "eval.jsonl").exists()
+    write(PROBLEMS, tmp_path, "jsonl")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "train.jsonl"]
+
+
 @pytest.mark.extra
 @pytest.mark.filterwarnings("default")  # of the library and what it imports
 class TestWithTheLibrary:
