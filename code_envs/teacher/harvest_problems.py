@@ -15,7 +15,7 @@ from code_envs.teacher.harvest_conditions import precondition_for
 from code_envs.teacher.harvest_pool import Known, Pool, call_all
 from code_envs.teacher.harvest_scan import Candidate
 from code_envs.teacher.harvest_types import signature_for
-from code_envs.teacher.harvest_words import describe, summary
+from code_envs.teacher.harvest_words import summary
 from code_envs.values import encode
 
 __all__ = ["abduction_problem", "deduction_problem", "induction_problem", "reading_size"]
@@ -89,15 +89,16 @@ def induction_problem(
     Returns:
         A problem that is not validated yet; None where too few calls are known.
     """
+    message = summary(candidate)  # without one, the cases alone would have to tell every branch
     visible = _varied(pool, rng, shown)
-    if len(visible) < _FEWEST:
+    if not message or len(visible) < _FEWEST:
         return None
     problem = Problem(
         mode=Mode.INDUCTION,
         program=candidate.program,
         signature=signature_for(candidate, pool),
         entry=candidate.name,
-        message=describe(candidate, pool),
+        message=message,
         cases=tuple(Case.of(known.arguments, known.result) for known in visible),
     )
     try:
