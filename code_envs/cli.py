@@ -62,6 +62,7 @@ def main() -> None:
     except (CodeEnvsError, OSError) as error:
         _fail(error, 2)
     except KeyboardInterrupt:
+        print("code-envs: interrupted; a run goes on with the same command and --resume", file=sys.stderr)
         sys.exit(130)
 
 

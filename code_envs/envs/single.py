@@ -123,6 +123,11 @@ class CodeEnv(gymnasium.Env[str, str]):
         self.templates = {_mode(name): text for name, text in (templates or {}).items()}
         self._limits, self._executor = limits, executor
         self.curriculum: Curriculum | None = curriculum() if callable(curriculum) else curriculum
+        if self.curriculum is not None and not all(hasattr(self.curriculum, name) for name in ("choose", "observe")):
+            raise ConfigError(
+                f"curriculum must be an object with choose and observe, not {self.curriculum!r:.60}; "
+                "code_envs.curricula.make_curriculum makes one from a name"
+            )
         self.source = make_source(teacher, problems, self.executor)
         self.modes = self._allowed(mode)
         self.observation_space = TextSpace(MAX_OBSERVATION)

@@ -205,11 +205,13 @@ def read_problems(problems: str | os.PathLike[str] | Iterable[object]) -> list[P
             JSON, or mappings: a Hugging Face dataset, for example.
 
     Raises:
-        ProblemError: Something in it is not a problem; says where.
+        ProblemError: Something in it is not a problem, or a folder holds none; says where.
         FileNotFoundError: There is no such file.
     """
     if isinstance(problems, str | os.PathLike):
         path = Path(problems)
+        if path.is_dir() and not (path / "problems.jsonl").exists():
+            raise ProblemError(f"{path} holds no problems.jsonl: it is no run folder, or its run is not finished")
         return list(load_problems(path / "problems.jsonl" if path.is_dir() else path))
     found = []
     for number, row in enumerate(problems):

@@ -160,3 +160,14 @@ def test_unknown_names_carry_what_is_known():
     with pytest.raises(UnknownName) as caught:
         CodeEnv(render_mode="human")
     assert caught.value.known == ["ansi"]
+
+
+@pytest.mark.parametrize("curriculum", ["target-rate", 5])
+def test_a_curriculum_that_cannot_choose_is_refused_at_once(curriculum):
+    with pytest.raises(ConfigError, match="make_curriculum"):
+        gymnasium.make("code_envs/Deduction-v0", curriculum=curriculum)
+
+
+def test_a_folder_without_problems_is_named(tmp_path):
+    with pytest.raises(ProblemError, match="no run folder, or its run is not finished"):
+        gymnasium.make("code_envs/Deduction-v0", problems=tmp_path)
