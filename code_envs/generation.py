@@ -32,14 +32,14 @@ import numpy as np
 
 from code_envs.errors import ConfigError, ProblemError, ProposalFailed, RunError, UnknownName
 from code_envs.executor import Executor, shared_executor
-from code_envs.problem import Chain, Mode, Problem, load_chains
+from code_envs.problem import PROBLEMS, Chain, Mode, Problem, load_chains
 from code_envs.students import Student, make_student
 from code_envs.teacher import LEVELS, Teacher, make_chain, make_teacher
 from code_envs.teacher.loop import STRATEGIES
 
-__all__ = ["CHAINS", "CONFIG", "PROBLEMS", "RunConfig", "distinct", "generate", "kept", "load_config", "make_one"]
+__all__ = ["CHAINS", "CONFIG", "RunConfig", "distinct", "generate", "kept", "load_config", "make_one"]
 
-CONFIG, CHAINS, PROBLEMS = "config.toml", "chains.jsonl", "problems.jsonl"
+CONFIG, CHAINS = "config.toml", "chains.jsonl"
 _LOCK = ".lock"
 _LEVEL_STEP = 3  # coprime to LEVELS: every level comes up, and the first few chains are far apart
 

@@ -23,6 +23,7 @@ from code_envs.values import decode, encode_literal, write_literal
 
 __all__ = [
     "PRECONDITION",
+    "PROBLEMS",
     "PROPERTY",
     "SCHEMA",
     "Attempt",
@@ -42,6 +43,8 @@ __all__ = [
 ]
 
 SCHEMA = 1
+PROBLEMS = "problems.jsonl"
+"""The file of a run folder that holds its problems."""
 PRECONDITION = "pre_test_f"
 """The name of the function that a precondition defines."""
 PROPERTY = "test_f"
@@ -422,17 +425,25 @@ RecordT = TypeVar("RecordT", bound=_Record)
 
 
 def load_problems(path: str | Path) -> Iterator[Problem]:
-    """Read problems from a file of JSON lines, one by one.
+    """Read problems one by one.
+
+    Args:
+        path: A file of JSON lines, or a run folder.
 
     Raises:
-        ProblemError: A line is not a problem; names the file and the line.
+        ProblemError: A line is not a problem (names the file and the line), or the folder holds none.
         FileNotFoundError: There is no such file.
     """
-    return _load(Path(path), Problem)
+    path = Path(path)
+    if path.is_dir():
+        if not (path / PROBLEMS).exists():
+            raise ProblemError(f"{path} holds no {PROBLEMS}: it is no run folder, or its run is not finished")
+        path /= PROBLEMS
+    return _load(path, Problem)
 
 
 def load_chains(path: str | Path) -> Iterator[Chain]:
-    """Read chains from a file of JSON lines; see :func:`load_problems`."""
+    """Read chains from a file of JSON lines, as :func:`load_problems` reads problems."""
     return _load(Path(path), Chain)
 
 

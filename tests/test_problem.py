@@ -166,3 +166,10 @@ def test_reports_and_intervals():
 def test_parameters():
     assert parameters_of("f(a: dict[str, int] = {}, /, b=2) -> int") == ("a", "b")
     assert parameters_of("g()") == ()
+
+
+def test_a_run_folder_gives_its_problems_or_says_why_not(tmp_path):
+    with pytest.raises(ProblemError, match="no run folder, or its run is not finished"):
+        load_problems(tmp_path)
+    save_records(tmp_path / "problems.jsonl", [problem()])
+    assert list(load_problems(tmp_path)) == [problem()]

@@ -65,7 +65,8 @@ def demo(
 
 def _clear(folder: Path, config: RunConfig) -> None:
     """Make room for the same demo; anything else in the folder stays, and is refused later."""
-    from code_envs.generation import CHAINS, CONFIG, PROBLEMS, load_config
+    from code_envs.generation import CHAINS, CONFIG, load_config
+    from code_envs.problem import PROBLEMS
     from code_envs.report import REPORT
 
     if (folder / CONFIG).exists() and load_config(folder) == config:

@@ -140,12 +140,12 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Export the problems of a run as a dataset; siblings stay in one split."""
-    from code_envs.generation import CHAINS, PROBLEMS, load_config
+    from code_envs.generation import CHAINS, load_config
     from code_envs.integrations.huggingface_adapter import write
     from code_envs.problem import load_chains, load_problems
 
     load_config(run)  # says so if this is no run
-    problems = list(load_problems(run / PROBLEMS))
+    problems = list(load_problems(run))
     chains = load_chains(run / CHAINS)
     paths = write(problems, output, kind, eval_share=eval_share, seed=seed, relatives=chains)
     if as_json:
@@ -160,13 +160,12 @@ def validate(
 ) -> None:
     """Check every problem of a file by the rules of its mode; counts what each check refuses."""
     from code_envs.executor import shared_executor
-    from code_envs.generation import PROBLEMS
     from code_envs.modes import validate as complaints_about
     from code_envs.problem import load_problems
 
     found: list[dict[str, Any]] = []
     checked = invalid = 0
-    for problem in load_problems(file / PROBLEMS if file.is_dir() else file):
+    for problem in load_problems(file):
         complaints = complaints_about(problem, shared_executor())
         checked, invalid = checked + 1, invalid + bool(complaints)
         found += [

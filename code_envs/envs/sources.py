@@ -209,10 +209,7 @@ def read_problems(problems: str | os.PathLike[str] | Iterable[object]) -> list[P
         FileNotFoundError: There is no such file.
     """
     if isinstance(problems, str | os.PathLike):
-        path = Path(problems)
-        if path.is_dir() and not (path / "problems.jsonl").exists():
-            raise ProblemError(f"{path} holds no problems.jsonl: it is no run folder, or its run is not finished")
-        return list(load_problems(path / "problems.jsonl" if path.is_dir() else path))
+        return list(load_problems(Path(problems)))
     found = []
     for number, row in enumerate(problems):
         try:
