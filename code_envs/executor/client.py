@@ -84,11 +84,12 @@ class Zygote:
     Args:
         isolation: The level to set up.
         variant: Chooses the hash seed; every server has an address layout of its own anyway.
+        python: The interpreter that runs the programs; the client's own if empty.
         seccomp: Install the filters. Only tests of the layers behind them go without.
     """
 
-    def __init__(self, isolation: Isolation, variant: int = 0, *, seccomp: bool = True) -> None:
-        self.isolation, self.ready, self.landlock = isolation, False, 0
+    def __init__(self, isolation: Isolation, variant: int = 0, *, python: str = "", seccomp: bool = True) -> None:
+        self.isolation, self.ready, self.landlock, self.version = isolation, False, 0, ""
         self.deadline = time.monotonic() + START_SECONDS
         self._job: tuple[Job, Limits] | None = None
         config = {"level": isolation.value, "seccomp": seccomp and isolation is not Isolation.UNSAFE}
@@ -99,7 +100,7 @@ class Zygote:
             ours.enter_context(self._socket)
             with theirs:
                 passed = (theirs.fileno(), self._request.theirs, self._result.theirs)
-                self._process = _start_process(config, variant, passed)
+                self._process = _start_process(python or sys.executable, config, variant, passed)
             self._request.hand_over()
             self._result.hand_over()
             self._resources = ours.pop_all()
@@ -126,7 +127,8 @@ class Zygote:
             reason = self._process.stderr.read().decode("utf-8", "replace").strip()[-300:]
             raise IsolationUnavailable(reason or f"the interpreter ended with {self._process.returncode}")
         self._process.stderr.close()
-        self.ready, self.landlock = True, int(message[1:])
+        landlock, self.version = message[1:].decode().split()
+        self.ready, self.landlock = True, int(landlock)
 
     def submit(self, job: Job, request: bytes, limits: Limits) -> None:
         """Hand a packed job over.
@@ -204,14 +206,14 @@ class Zygote:
 
 
 def _start_process(
-    config: dict[str, str | bool], variant: int, passed: tuple[int, int, int]
+    python: str, config: dict[str, str | bool], variant: int, passed: tuple[int, int, int]
 ) -> subprocess.Popen[bytes]:
     control, request, result = passed
     everything = {**config, "control": control, "request": request, "result": result, "client": os.getpid()}
     # -I without its -E: the only PYTHON variable is the hash seed below, which -E would ignore
     kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
     return subprocess.Popen(
-        [sys.executable, "-s", "-P", "-S", "-B", "-W", "ignore", _SCRIPT, json.dumps(everything)],
+        [python, "-s", "-P", "-S", "-B", "-W", "ignore", _SCRIPT, json.dumps(everything)],
         pass_fds=passed,
         env={**kept, "PYTHONHASHSEED": str(variant), "LC_ALL": "C.UTF-8"},
         cwd="/",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
 import threading
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
+from typing import Any
 
 from code_envs.codec import EncodeError, encode
 from code_envs.errors import ConfigError, ExecutorClosed, ValueRefused
@@ -32,6 +35,8 @@ class Executor:
         min_isolation: Refuse to run below this level.
         allow_unsafe: Run even where nothing can protect the machine. Never do so with programs that
             a model wrote.
+        python: The interpreter that runs the programs, 3.11 or newer, as a path or a command's name; the
+            client's own if None.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -43,6 +48,7 @@ class Executor:
         limits: Limits = Limits(),  # noqa: B008  # frozen
         min_isolation: Isolation = Isolation.SECCOMP,
         allow_unsafe: bool = False,
+        python: str | None = None,
         *,
         _level: Isolation | None = None,
     ) -> None:
@@ -52,9 +58,11 @@ class Executor:
         self.min_isolation, self.allow_unsafe = Isolation(min_isolation), allow_unsafe
         if self.min_isolation is Isolation.UNSAFE and not allow_unsafe:
             raise ConfigError("min_isolation 'unsafe' protects nothing; to accept that, give allow_unsafe=True.")
+        self.python = _find_interpreter(python)
         self._configured_workers, self._level = workers, _level
         self.workers = workers or _available_cores()
         self._isolation: Isolation | None = None
+        self._version = ""
         self._pool = Pool(self.workers)
         self._threads: ThreadPoolExecutor | None = None
         self._lock, self._start_lock = threading.Lock(), threading.Lock()
@@ -113,7 +121,7 @@ class Executor:
         """
         for job in jobs:
             wire.check_job(job)
-        return Batch(self._pool, self.isolation, jobs, self.limits).run()
+        return Batch(self._pool, self.isolation, jobs, self.limits, self.python).run()
 
     async def arun(
         self,
@@ -157,14 +165,25 @@ class Executor:
             if self._isolation is None:
                 zygote = self._first_zygote()
                 self._pool.adopt(zygote)
-                self._isolation = zygote.isolation
+                self._isolation, self._version = zygote.isolation, zygote.version
             return self._isolation
+
+    @property
+    def python_version(self) -> str:
+        """The version of the interpreter that runs the programs, such as ``3.12.1``; starts it if need be.
+
+        Raises:
+            IsolationUnavailable: This machine cannot protect a run as demanded.
+            ExecutorClosed: The executor is closed.
+        """
+        assert self.isolation
+        return self._version
 
     def _first_zygote(self) -> Zygote:
         if self._level is not None:
             ladder.check_platform()
-            return ladder.start(self._level)
-        return ladder.establish(self.min_isolation, self.allow_unsafe)
+            return ladder.start(self._level, self.python)
+        return ladder.establish(self.min_isolation, self.allow_unsafe, self.python)
 
     def close(self) -> None:
         """End every process; a run in flight ends with ``ExecutorClosed``. Closing twice is fine."""
@@ -183,7 +202,7 @@ class Executor:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        settings = (self._configured_workers, self.limits, self.min_isolation, self.allow_unsafe)
+        settings = (self._configured_workers, self.limits, self.min_isolation, self.allow_unsafe, self.python or None)
         return _rebuild, (*settings, self._level)
 
     def __repr__(self) -> str:
@@ -197,10 +216,25 @@ class Executor:
         self._isolation, self._threads = None, None
 
 
-def _rebuild(
-    workers: int | None, limits: Limits, minimum: Isolation, unsafe: bool, level: Isolation | None
-) -> Executor:
-    return Executor(workers, limits, minimum, unsafe, _level=level)
+def _rebuild(*settings: Any) -> Executor:
+    return Executor(*settings[:-1], _level=settings[-1])
+
+
+def _find_interpreter(python: str | None) -> str:
+    """Return the full path of an interpreter; empty for the client's own.
+
+    Raises:
+        ConfigError: There is no such program, or it is not a Python that the sandbox runs under.
+    """
+    if not python:
+        return ""
+    found = shutil.which(python)
+    if found is None:
+        raise ConfigError(f"python is {python!r}, which is not a program here; give the path of Python 3.11 or newer.")
+    ask = [found, "-I", "-S", "-c", "import sys; print(sys.version_info >= (3, 11))"]
+    if subprocess.run(ask, capture_output=True, check=False).stdout.strip() != b"True":
+        raise ConfigError(f"python is {python!r}, which is not Python 3.11 or newer.")
+    return os.path.abspath(found)  # noqa: PTH100  # not resolved: a link of a virtual environment says which one
 
 
 def _available_cores() -> int:

@@ -12,15 +12,16 @@ from code_envs.executor.types import Isolation
 __all__ = ["LEVELS", "establish", "start"]
 
 LEVELS = (Isolation.FULL, Isolation.NO_USERNS, Isolation.SECCOMP)
-_known: dict[Isolation, str] = {}  # level -> why this machine cannot give it; found out once per process
+_known: dict[tuple[Isolation, str], str] = {}  # why this machine cannot give a level; found out once per process
 
 
-def establish(minimum: Isolation, allow_unsafe: bool = False) -> Zygote:
+def establish(minimum: Isolation, allow_unsafe: bool = False, python: str = "") -> Zygote:
     """Start a zygote at the strongest level that holds.
 
     Args:
         minimum: Refuse anything weaker.
         allow_unsafe: Go on without isolation if nothing else works.
+        python: The interpreter that runs the programs; this one if empty.
 
     Returns:
         A zygote that is ready; its ``isolation`` is the level in force.
@@ -32,15 +33,15 @@ def establish(minimum: Isolation, allow_unsafe: bool = False) -> Zygote:
     check_platform()
     wanted = LEVELS if minimum is Isolation.UNSAFE else LEVELS[: LEVELS.index(minimum) + 1]
     for level in wanted:
-        if level in _known:
+        if (level, python) in _known:
             continue
         try:
-            return start(level)
+            return start(level, python)
         except IsolationUnavailable as error:
-            _known[level] = str(error)
+            _known[level, python] = str(error)
     if allow_unsafe:
-        return start(Isolation.UNSAFE)
-    reasons = "; ".join(f"{level.value}: {_known[level]}" for level in wanted)
+        return start(Isolation.UNSAFE, python)
+    reasons = "; ".join(f"{level.value}: {_known[level, python]}" for level in wanted)
     raise IsolationUnavailable(
         f"This machine cannot isolate untrusted programs at level {minimum.value!r} or stronger ({reasons}). "
         "Run 'code-envs doctor' for advice."
@@ -60,7 +61,7 @@ def check_platform() -> None:
         )
 
 
-def start(level: Isolation) -> Zygote:
+def start(level: Isolation, python: str = "") -> Zygote:
     """Start a zygote at one level and attack it.
 
     Raises:
@@ -68,7 +69,7 @@ def start(level: Isolation) -> Zygote:
         ExecutorError: No process can be started; that says nothing about the level.
     """
     try:
-        zygote = Zygote(level)
+        zygote = Zygote(level, python=python)
     except OSError as error:
         raise ExecutorError(f"No sandbox process can be started: {error}.") from error
     try:

@@ -145,10 +145,11 @@ class Batch:
         isolation: The level of new zygotes.
         jobs: What to run.
         limits: For jobs without limits of their own.
+        python: The interpreter of new zygotes; this one if empty.
     """
 
-    def __init__(self, pool: Pool, isolation: Isolation, jobs: Sequence[Job], limits: Limits) -> None:
-        self.pool, self.isolation, self.jobs, self.limits = pool, isolation, jobs, limits
+    def __init__(self, pool: Pool, isolation: Isolation, jobs: Sequence[Job], limits: Limits, python: str = "") -> None:
+        self.pool, self.isolation, self.jobs, self.limits, self.python = pool, isolation, jobs, limits, python
         self.results: list[list[Execution]] = [[] for _ in jobs]
         self._queue = deque(index for index, job in enumerate(jobs) if job.calls)
         self._failures: dict[int, int] = {}
@@ -189,7 +190,7 @@ class Batch:
         zygote = slot.zygotes.get(variant)
         if zygote is None:
             try:
-                zygote = slot.zygotes[variant] = Zygote(self.isolation, variant)
+                zygote = slot.zygotes[variant] = Zygote(self.isolation, variant, python=self.python)
             except OSError as error:
                 raise ExecutorError(f"No sandbox process can be started: {error}.") from error
         run = _Run(slot, zygote, index)

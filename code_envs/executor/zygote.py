@@ -110,7 +110,8 @@ class Zygote:
         self.child_filter = bpf.prepare(policy.child_filter(self.arch)) if self.seccomp else None
         _hide_machinery()
         self._seal(policy.zygote_filter(self.arch))
-        os.write(self.control, b"R%d" % self.landlock)
+        version = ".".join(map(str, sys.version_info[:3]))
+        os.write(self.control, f"R{self.landlock} {version}".encode())
         for descriptor in self.maps:
             os.close(descriptor)
         os.closerange(0, self.control)

@@ -2,11 +2,16 @@
 
 import asyncio
 import copy
+import glob
 import os
 import pickle
+import shutil
+import subprocess
+import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -359,7 +364,7 @@ def test_the_shared_executor_is_one_and_comes_back_after_close():
 def test_demanding_more_than_the_machine_gives_is_refused(monkeypatch):
     from code_envs.executor import ladder
 
-    monkeypatch.setattr(ladder, "_known", dict.fromkeys(ladder.LEVELS, "no such thing here"))
+    monkeypatch.setattr(ladder, "_known", {(level, ""): "no such thing here" for level in ladder.LEVELS})
     with Executor() as executor, pytest.raises(IsolationUnavailable, match=r"no such thing here.*doctor"):
         executor.run(ADD, "f", [(1, 2)])
     with Executor(workers=1, allow_unsafe=True) as executor:
@@ -374,3 +379,34 @@ def test_demanding_more_than_the_machine_gives_is_refused(monkeypatch):
 def test_lower_levels_are_stamped(level):
     with Executor(workers=1, _level=level) as executor:
         assert executor.run(ADD, "f", [(1, 2)])[0].isolation is level
+
+
+INTERPRETERS = [
+    path
+    for minor in (11, 12, 13)
+    for path in [shutil.which(f"python3.{minor}"), *glob.glob(f"{Path.home()}/.pyenv/versions/3.{minor}.*/bin/python3")]
+    if path
+]
+
+
+@pytest.mark.parametrize("python", [*INTERPRETERS, sys.executable])
+def test_programs_run_under_the_interpreter_that_was_asked_for(python):
+    ask = [python, "-c", "import platform; print(platform.python_version())"]
+    known = subprocess.run(ask, capture_output=True, text=True, check=False)
+    if known.returncode != 0:
+        pytest.skip(f"{python} does not start")
+    program = "import sys\ndef f(x): return ['.'.join(map(str, sys.version_info[:3])), {x: {1.5, 'a'}}]"
+    with Executor(workers=1, python=python) as executor:
+        (done,) = executor.run(program, "f", [("k",)])
+        assert done.result() == [known.stdout.strip(), {"k": {1.5, "a"}}]
+        assert executor.python_version == known.stdout.strip()
+        assert pickle.loads(pickle.dumps(executor)).python == executor.python
+
+
+@pytest.mark.parametrize(
+    ("python", "message"),
+    [("python9.9", "not a program here"), ("/bin/true", "not Python 3.11"), ("/bin/false", "not Python 3.11")],
+)
+def test_an_interpreter_that_will_not_do_is_refused(python, message):
+    with pytest.raises(ConfigError, match=message):
+        Executor(python=python)
