@@ -19,6 +19,7 @@ ORDER = (
     "codec",
     "literals",
     "values",
+    "outputs",
     "problem",
     "executor",
     "programs",
