@@ -19,6 +19,7 @@ __all__ = [
     "KILL",
     "Instruction",
     "Rule",
+    "allow_descriptors",
     "allow_values",
     "assemble",
     "deny",
@@ -59,6 +60,14 @@ def allow_values(argument: int, values: Iterable[int]) -> tuple[Instruction, ...
     check.append((LOAD, 0, 0, _low(argument)))
     for value in values:
         check += [(JEQ, 0, 1, value), _return(ALLOW)]
+    return (*check, _return(deny()))
+
+
+def allow_descriptors(*numbers: int) -> tuple[Instruction, ...]:
+    """Allow a call only if its first argument is one of these descriptors: 32 bits, as the kernel reads it."""
+    check: list[Instruction] = [(LOAD, 0, 0, _low(0))]
+    for number in numbers:
+        check += [(JEQ, 0, 1, number), _return(ALLOW)]
     return (*check, _return(deny()))
 
 

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from code_envs.codec import MAX_BYTES, EncodeError, decode, encode
+from code_envs.executor import script
 from code_envs.executor.frame import CLAIMS, LENGTH, MAX_MESSAGE, MAX_NAME, RECORD, REQUEST, RESULT
 
 __all__ = ["Session", "warm_up"]
@@ -33,7 +34,8 @@ class _Request:
     def __init__(self, memory: _Map | bytes) -> None:
         self.memory, self.at = memory, REQUEST.size
         self._sizes = REQUEST.unpack_from(memory)
-        self.calls, self.seed, self.recursion, self.stdout_bytes, self.result_bytes, self.coerce = self._sizes[2:]
+        self.calls, self.seed, self.recursion, self.stdout_bytes, self.result_bytes = self._sizes[2:7]
+        self.coerce, self.script = map(bool, self._sizes[7:])
 
     def _take(self, size: int) -> bytes:
         self.at += size
@@ -122,7 +124,7 @@ def _load(request: _Request) -> Callable[..., object]:
     module.__dict__["__builtins__"] = builtins
     sys.modules["program"] = sys.modules["__main__"] = module
     source, entry = request.program()
-    exec(compile(source, "<program>", "exec", dont_inherit=True), module.__dict__)
+    exec(compile(source, script.FILE, "exec", dont_inherit=True), module.__dict__)
     if entry not in module.__dict__:
         raise NameError(f"the program defines no function {entry!r}")
     found: Callable[..., object] = module.__dict__[entry]
@@ -181,13 +183,19 @@ class Session:
         sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = self.stream  # type: ignore[misc]
         sys.stdin = sys.__stdin__ = cast("Any", None)  # type: ignore[misc]
 
-    def run(self) -> None:
-        """Run the program in the request map; every limit is in force already."""
+    def run(self) -> int:
+        """Run the program in the request map; every limit is in force already.
+
+        Returns:
+            The exit status: a script's own, else 0.
+        """
         request, recorder, flush = _Request(self.request_map), self.recorder, self.stream.flush
         recorder.begin(request.stdout_bytes, request.result_bytes)
         random.seed(request.seed)
         gc.enable()
         sys.setrecursionlimit(request.recursion)
+        if request.script:
+            return script.run(request.program()[0], recorder.fail)
         try:
             entry = _load(request)
         except BaseException as error:
@@ -195,9 +203,10 @@ class Session:
             recorder.fail(error)
         else:
             for _ in range(request.calls):
-                _call(entry, request.call(), recorder, bool(request.coerce))
+                _call(entry, request.call(), recorder, request.coerce)
         flush()
         recorder.head(1)
+        return 0
 
 
 _SAMPLE = """
@@ -239,7 +248,7 @@ def warm_up() -> None:
     """
     call = encode(([3, 1, 2, 2], {"a": 1.5}, "Some words here"), ordered=True)
     program, entry, calls = _SAMPLE.encode(), b"f", 8
-    head = REQUEST.pack(len(program), len(entry), calls, 0, sys.getrecursionlimit(), 1000, 10_000, False)
+    head = REQUEST.pack(len(program), len(entry), calls, 0, sys.getrecursionlimit(), 1000, 10_000, False, False)
     request = head + program + entry + (LENGTH.pack(len(call)) + call) * calls
     streams, main = (sys.stdin, sys.stdout, sys.stderr), sys.modules["__main__"]
     for _ in range(4):

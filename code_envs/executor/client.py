@@ -16,9 +16,10 @@ from mmap import mmap
 from pathlib import Path
 from types import TracebackType
 
-from code_envs.errors import IsolationUnavailable
+from code_envs.errors import ExecutorError, IsolationUnavailable
 from code_envs.executor import wire
 from code_envs.executor.frame import COMMAND, MAP_BYTES, REPLY
+from code_envs.executor.streams import Streams
 from code_envs.executor.types import Execution, Isolation, Job, Limits
 
 __all__ = ["Zygote", "ZygoteDied"]
@@ -90,9 +91,15 @@ class Zygote:
 
     def __init__(self, isolation: Isolation, variant: int = 0, *, python: str = "", seccomp: bool = True) -> None:
         self.isolation, self.ready, self.landlock, self.version = isolation, False, 0, ""
+        self.clock_frozen = False
         self.deadline = time.monotonic() + START_SECONDS
         self._job: tuple[Job, Limits] | None = None
-        config = {"level": isolation.value, "seccomp": seccomp and isolation is not Isolation.UNSAFE}
+        self._streams: Streams | None = None  # of a script in flight
+        config = {
+            "level": isolation.value,
+            "seccomp": seccomp and isolation is not Isolation.UNSAFE,
+            "variant": variant,
+        }
         with ExitStack() as ours:
             self._request = ours.enter_context(closing(_Shared("request", writable=False)))
             self._result = ours.enter_context(closing(_Shared("result", writable=True)))
@@ -127,20 +134,30 @@ class Zygote:
             reason = self._process.stderr.read().decode("utf-8", "replace").strip()[-300:]
             raise IsolationUnavailable(reason or f"the interpreter ended with {self._process.returncode}")
         self._process.stderr.close()
-        landlock, self.version = message[1:].decode().split()
-        self.ready, self.landlock = True, int(landlock)
+        landlock, frozen, self.version = message[1:].decode().split()
+        self.ready, self.landlock, self.clock_frozen = True, int(landlock), frozen == "1"
 
     def submit(self, job: Job, request: bytes, limits: Limits) -> None:
         """Hand a packed job over.
 
         Raises:
             ZygoteDied: The server has gone.
+            ExecutorError: The client is short of descriptors.
         """
         self._job = job, limits
         self.deadline = time.monotonic() + limits.wall_seconds + GRACE_SECONDS
         self._request.memory[: len(request)] = request
+        file_bytes = wire.file_bytes(limits) if job.is_script else 0
+        command = COMMAND.pack(limits.wall_seconds, limits.cpu_seconds, limits.memory_mib << 20, file_bytes)
+        if job.is_script:
+            try:
+                self._streams = Streams(wire.stdin_of(job))
+            except OSError as error:
+                raise ExecutorError(f"The streams of a script cannot be opened: {error}.") from error
         try:
-            self._socket.send(COMMAND.pack(limits.wall_seconds, limits.cpu_seconds, limits.memory_mib << 20))
+            self._socket.send(command)
+            if self._streams is not None:
+                self._streams.send(self._socket)
         except OSError as error:
             raise ZygoteDied from error
 
@@ -161,7 +178,8 @@ class Zygote:
         self._job = None
         ending = wire.Ending(status, late == 1, cpu, wall, peak)
         with memoryview(self._result.memory) as view:
-            done = wire.read(view, job, limits, ending, self.isolation)
+            done = wire.read(view, job, limits, ending, self.isolation, streams=self._streams)
+        self._close_streams()
         self._request.wipe()
         self._result.wipe()
         return done
@@ -199,14 +217,20 @@ class Zygote:
         self._process.returncode = 0  # not our child: nothing to wait for
         self._release()
 
+    def _close_streams(self) -> None:
+        if self._streams is not None:
+            self._streams.close()
+            self._streams = None
+
     def _release(self) -> None:
+        self._close_streams()
         if self._process.stderr is not None:
             self._process.stderr.close()
         self._resources.close()
 
 
 def _start_process(
-    python: str, config: dict[str, str | bool], variant: int, passed: tuple[int, int, int]
+    python: str, config: dict[str, str | bool | int], variant: int, passed: tuple[int, int, int]
 ) -> subprocess.Popen[bytes]:
     control, request, result = passed
     everything = {**config, "control": control, "request": request, "result": result, "client": os.getpid()}

@@ -136,7 +136,7 @@ def forbid_privileges(libc: Libc) -> None:
 
 def lower_limits() -> None:
     """Set the resource limits that are the same for every program."""
-    for kind in ("CORE", "FSIZE", "MEMLOCK", "MSGQUEUE", "SIGPENDING", "RTPRIO", "NICE"):
+    for kind in ("CORE", "MEMLOCK", "MSGQUEUE", "SIGPENDING", "RTPRIO", "NICE"):
         _lower(getattr(resource, f"RLIMIT_{kind}", None), 16 if kind == "SIGPENDING" else 0)
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)

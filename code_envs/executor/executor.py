@@ -8,16 +8,17 @@ import shutil
 import subprocess
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-from code_envs.codec import EncodeError, encode
+from code_envs.codec import MAX_BYTES, EncodeError, encode
 from code_envs.errors import ConfigError, ExecutorClosed, ValueRefused
 from code_envs.executor import ladder, wire
 from code_envs.executor.client import Zygote
 from code_envs.executor.pool import Batch, Pool
+from code_envs.executor.recent import Recent, split
 from code_envs.executor.types import Execution, Isolation, Job, Limits
 
 __all__ = ["Executor", "shared_executor"]
@@ -35,6 +36,8 @@ class Executor:
         min_isolation: Refuse to run below this level.
         allow_unsafe: Run even where nothing can protect the machine. Never do so with programs that
             a model wrote.
+        remember: How many recent jobs to remember, so that the same job is run once: an identical one
+            gets the same executions again, times included. With 0 each is run. Not for timing programs.
         python: The interpreter that runs the programs, 3.11 or newer, as a path or a command's name; the
             client's own if None.
 
@@ -48,12 +51,15 @@ class Executor:
         limits: Limits = Limits(),  # noqa: B008  # frozen
         min_isolation: Isolation = Isolation.SECCOMP,
         allow_unsafe: bool = False,
-        python: str | None = None,
         *,
+        remember: int = 0,
+        python: str | None = None,
         _level: Isolation | None = None,
     ) -> None:
         if workers is not None and workers < 1:
             raise ConfigError(f"workers is {workers}; give at least 1, or None for one per core.")
+        if remember < 0:
+            raise ConfigError(f"remember is {remember}; give the number of recent jobs to keep, or 0.")
         self.limits = wire.check_limits(limits)
         self.min_isolation, self.allow_unsafe = Isolation(min_isolation), allow_unsafe
         if self.min_isolation is Isolation.UNSAFE and not allow_unsafe:
@@ -63,7 +69,7 @@ class Executor:
         self.workers = workers or _available_cores()
         self._isolation: Isolation | None = None
         self._version = ""
-        self._pool = Pool(self.workers)
+        self._pool, self._recent = Pool(self.workers), Recent(remember)
         self._threads: ThreadPoolExecutor | None = None
         self._lock, self._start_lock = threading.Lock(), threading.Lock()
         self._finalizer = weakref.finalize(self, self._pool.close)
@@ -79,6 +85,7 @@ class Executor:
         *,
         variant: int = 0,
         coerce: bool = False,
+        isolate_calls: bool = False,
     ) -> list[Execution]:
         """Run one program and make calls into it.
 
@@ -88,21 +95,57 @@ class Executor:
             calls: The arguments of each call, literal values.
             limits: What the program may use, over all calls together.
             seed: Seeds ``random`` in the program's process.
-            variant: 0 for grading; others have another hash seed and address layout.
+            variant: 0 for grading; others have another hash seed, address layout and clock.
             coerce: Take results of a subclass as their base type.
+            isolate_calls: Make each call in a fresh process, under limits of its own, so that none sees
+                what another left behind or is to be called with. Costs a process for each call.
 
         Returns:
             One execution per call.
 
         Raises:
             ValueRefused: An argument is not a literal value.
-            ConfigError: A limit is out of range.
+            ConfigError: A limit is out of range, or the entry is empty.
             IsolationUnavailable: This machine cannot protect a run as demanded.
             ExecutorClosed: The executor is closed.
             ExecutorError: No sandbox process can be started, or there are too many calls.
         """
-        job = _make_job(program, entry, calls, limits=limits, seed=seed, variant=variant, coerce=coerce)
+        options = {"limits": limits, "seed": seed, "variant": variant}
+        job = _make_job(program, entry, calls, coerce=coerce, isolate_calls=isolate_calls, **options)
         return self.run_jobs([job])[0]
+
+    def run_script(
+        self,
+        program: str,
+        stdins: Sequence[str | bytes],
+        limits: Limits | None = None,
+        seed: int = 0,
+        *,
+        variant: int = 0,
+    ) -> list[Execution]:
+        """Run a whole program as ``__main__`` on texts at its standard input, each in a fresh process.
+
+        Descriptors 0, 1 and 2 are real. A script passes (``ok``) if it ends with exit status 0; its
+        ``stdout`` is its result. See :func:`code_envs.outputs.same_output` for comparing it.
+
+        Args:
+            program: Python source.
+            stdins: What the program reads, one for each run; at most 8 MiB.
+            limits: What each run may use.
+            seed: Seeds ``random``.
+            variant: 0 for grading; others have another hash seed, address layout and clock.
+
+        Returns:
+            One execution per text.
+
+        Raises:
+            ValueRefused: A text is neither ``str`` nor ``bytes``, or it is too long.
+            ConfigError: A limit is out of range.
+            IsolationUnavailable: This machine cannot protect a run as demanded.
+            ExecutorClosed: The executor is closed.
+            ExecutorError: No sandbox process can be started.
+        """
+        return self.run_jobs([_make_script(program, stdins, limits=limits, seed=seed, variant=variant)])[0]
 
     def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
         """Run many jobs in parallel over the workers.
@@ -121,6 +164,13 @@ class Executor:
         """
         for job in jobs:
             wire.check_job(job)
+        pieces, _ = split(jobs), self.isolation  # a closed executor remembers nothing
+        done = iter(self._recent.run(pieces, self.limits, self._run_pieces))
+        if len(pieces) == len(jobs):
+            return list(done)
+        return [_gather(job, done) for job in jobs]
+
+    def _run_pieces(self, jobs: Sequence[Job]) -> list[list[Execution]]:
         return Batch(self._pool, self.isolation, jobs, self.limits, self.python).run()
 
     async def arun(
@@ -133,9 +183,24 @@ class Executor:
         *,
         variant: int = 0,
         coerce: bool = False,
+        isolate_calls: bool = False,
     ) -> list[Execution]:
         """Do what :meth:`run` does, without blocking the event loop."""
-        job = _make_job(program, entry, calls, limits=limits, seed=seed, variant=variant, coerce=coerce)
+        options = {"limits": limits, "seed": seed, "variant": variant}
+        job = _make_job(program, entry, calls, coerce=coerce, isolate_calls=isolate_calls, **options)
+        return (await self.arun_jobs([job]))[0]
+
+    async def arun_script(
+        self,
+        program: str,
+        stdins: Sequence[str | bytes],
+        limits: Limits | None = None,
+        seed: int = 0,
+        *,
+        variant: int = 0,
+    ) -> list[Execution]:
+        """Do what :meth:`run_script` does, without blocking the event loop."""
+        job = _make_script(program, stdins, limits=limits, seed=seed, variant=variant)
         return (await self.arun_jobs([job]))[0]
 
     async def arun_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
@@ -202,8 +267,8 @@ class Executor:
         self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
-        settings = (self._configured_workers, self.limits, self.min_isolation, self.allow_unsafe, self.python or None)
-        return _rebuild, (*settings, self._level)
+        settings = (self._configured_workers, self.limits, self.min_isolation, self.allow_unsafe)
+        return _rebuild, (settings, self._recent.size, self.python or None, self._level)
 
     def __repr__(self) -> str:
         level = "closed" if self._pool.closed else self._isolation or "not started"
@@ -213,11 +278,12 @@ class Executor:
         """Start anew in a forked copy of the client."""
         self._lock, self._start_lock = threading.Lock(), threading.Lock()
         self._pool.abandon()
+        self._recent = Recent(self._recent.size)
         self._isolation, self._threads = None, None
 
 
-def _rebuild(*settings: Any) -> Executor:
-    return Executor(*settings[:-1], _level=settings[-1])
+def _rebuild(settings: Any, remember: int, python: str | None, level: Isolation | None) -> Executor:
+    return Executor(*settings, remember=remember, python=python, _level=level)
 
 
 def _find_interpreter(python: str | None) -> str:
@@ -243,27 +309,43 @@ def _available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _make_job(
-    program: str,
-    entry: str,
-    calls: Sequence[Sequence[object]],
-    *,
-    limits: Limits | None,
-    seed: int,
-    variant: int,
-    coerce: bool,
-) -> Job:
-    encoded = [_encode_call(index, arguments) for index, arguments in enumerate(calls)]
-    return Job(program=program, entry=entry, calls=encoded, limits=limits, seed=seed, variant=variant, coerce=coerce)
+def _make_job(program: str, entry: str, calls: Sequence[Sequence[object]], **options: Any) -> Job:
+    if not entry:
+        raise ConfigError("entry is empty; name the function to call, or use run_script for a whole program.")
+    encoded = [
+        _encode_call(f"The arguments of call {index} are not literal values", call) for index, call in enumerate(calls)
+    ]
+    return Job(program=program, entry=entry, calls=encoded, **options)
 
 
-def _encode_call(index: int, arguments: Sequence[object]) -> bytes:
+def _make_script(program: str, stdins: Sequence[str | bytes], **options: Any) -> Job:
+    if isinstance(stdins, str | bytes):
+        raise ValueRefused("stdins is one text; give a list of them, one for each run.")
+    for index, text in enumerate(stdins):
+        if not isinstance(text, str | bytes):
+            raise ValueRefused(f"Standard input {index} is of type {type(text).__name__}; give str or bytes.")
+    encoded = [
+        _encode_call(f"Standard input {index} is too long", (text,), wire.MAX_STDIN)
+        for index, text in enumerate(stdins)
+    ]
+    return Job(program=program, entry="", calls=encoded, **options)
+
+
+def _encode_call(what: str, arguments: Sequence[object], max_bytes: int = MAX_BYTES) -> bytes:
     try:
-        return encode(tuple(arguments), ordered=True)
+        return encode(tuple(arguments), ordered=True, max_bytes=max_bytes)
     except EncodeError as error:
-        raise ValueRefused(f"The arguments of call {index} are not literal values: {error}.") from error
+        raise ValueRefused(f"{what}: {error}.") from error
 
 
+def _gather(job: Job, done: Iterator[list[Execution]]) -> list[Execution]:
+    """Put the executions of a job's pieces together."""
+    if not (job.is_script or job.isolate_calls):
+        return next(done)
+    return [next(done)[0] for _ in job.calls]
+
+
+_REMEMBERED = 1024
 _live: weakref.WeakSet[Executor] = weakref.WeakSet()
 _shared: Executor | None = None
 _shared_lock = threading.Lock()
@@ -273,12 +355,12 @@ def shared_executor() -> Executor:
     """Return the executor of this process, made on first use and closed at exit.
 
     Returns:
-        One executor with the default settings; a new one if the last was closed.
+        One executor with the default settings that remembers recent jobs; a new one if the last was closed.
     """
     global _shared
     with _shared_lock:
         if _shared is None or _shared._pool.closed:
-            _shared = Executor()
+            _shared = Executor(remember=_REMEMBERED)
         return _shared
 
 

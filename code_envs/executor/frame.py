@@ -5,6 +5,7 @@ the result map is a claim of the untrusted side.
 
 Request map: ``REQUEST``, the program, the entry's name, then each call as a length and its bytes.
 Result map: ``RESULT``, the captured output (``stdout_bytes`` long), then one record per call.
+A script has no calls. Its command is followed by a message that carries its descriptors 0, 1 and 2.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ MAX_OUTPUT = 8 << 20  # captured output and results together
 MAX_CALLS = 4096
 MAX_NAME, MAX_MESSAGE = 80, 300  # characters
 
-REQUEST = struct.Struct("<IIIqIIIB")  # program, entry, calls, seed, recursion, stdout_bytes, result_bytes, coerce
+# program, entry, calls, seed, recursion, stdout_bytes, result_bytes, coerce, script
+REQUEST = struct.Struct("<IIIqIIIBB")
 LENGTH = struct.Struct("<I")
 RESULT = struct.Struct("<BBII")  # finished, one record stands for all calls, records, bytes captured
 RECORD = struct.Struct("<BBHHI")  # claim, mutated, then the lengths of exception name, message and value
-COMMAND = struct.Struct("<ddQ")  # wall seconds, CPU seconds, memory bytes
+COMMAND = struct.Struct("<ddQQ")  # wall seconds, CPU seconds, memory bytes, largest file of a script or 0
 REPLY = struct.Struct("<iBddQ")  # wait status, timed out, CPU seconds, wall seconds, peak memory in KiB
 
 # What a child can claim, by code: the values of ``Status`` that are not read from the kernel.

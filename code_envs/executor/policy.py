@@ -11,9 +11,19 @@ from __future__ import annotations
 
 import errno
 
-from code_envs.executor.bpf import ALLOW, KILL, Instruction, Rule, allow_values, assemble, deny, deny_bits
+from code_envs.executor.bpf import (
+    ALLOW,
+    KILL,
+    Instruction,
+    Rule,
+    allow_descriptors,
+    allow_values,
+    assemble,
+    deny,
+    deny_bits,
+)
 
-__all__ = ["child_filter", "monitor_filter", "zygote_filter"]
+__all__ = ["child_filter", "monitor_filter", "script_filter", "zygote_filter"]
 
 _PROT_EXEC = 4
 _MADVICE = (0, 1, 2, 3, 4, 8)  # normal, random, sequential, willneed, dontneed, free
@@ -32,7 +42,7 @@ sched_yield sched_getaffinity getrusage times membarrier rseq getuid getgid gete
 _IDS = ["getpid", "gettid", "getppid"]
 _ZYGOTE = _words("""
 rt_sigreturn rt_sigaction rt_sigprocmask rt_sigtimedwait read write close close_range poll ppoll fork wait4 kill
-setitimer setrlimit prlimit64 getrlimit set_robust_list set_tid_address getrandom seccomp
+setitimer setrlimit prlimit64 getrlimit set_robust_list set_tid_address getrandom seccomp recvmsg lseek
 """)
 _MONITOR = _words("""
 brk munmap mremap futex exit exit_group rt_sigreturn rt_sigprocmask rt_sigtimedwait wait4 getppid clock_gettime
@@ -51,7 +61,9 @@ landlock_create_ruleset landlock_add_rule landlock_restrict_self lookup_dcookie 
 _CHILD_DENIED = _words("""
 read write close close_range poll ppoll clone fork wait4 setitimer setrlimit prlimit64 getrlimit
 rt_sigaction rt_sigprocmask rt_sigtimedwait set_robust_list set_tid_address getrandom prctl sched_getaffinity
+recvmsg lseek getrusage times
 """)
+_CHILD_SKIPPED = ["nanosleep", "clock_nanosleep"]  # the clock stands still, so there is nothing to wait for
 _CHILD_KILLED = ["seccomp", "kill", "rt_sigreturn"]
 
 
@@ -75,11 +87,21 @@ def zygote_filter(machine: str) -> list[Instruction]:
     return assemble(rules, deny(), machine)
 
 
+def _child() -> dict[str, Rule]:
+    rules: dict[str, Rule] = dict.fromkeys(_IDS + _CHILD_SKIPPED, deny(0))  # the same ids in every run
+    return rules | dict.fromkeys(_CHILD_DENIED, deny()) | dict.fromkeys(_CHILD_KILLED, KILL)
+
+
 def child_filter(machine: str) -> list[Instruction]:
     """Assemble what a child stacks on the zygote's filter just before it runs a program."""
-    rules: dict[str, Rule] = dict.fromkeys(_IDS, deny(0))  # the same ids in every run
-    rules |= dict.fromkeys(_CHILD_DENIED, deny()) | dict.fromkeys(_CHILD_KILLED, KILL)
-    return assemble(rules, ALLOW, machine)
+    return assemble(_child(), ALLOW, machine)
+
+
+def script_filter(machine: str) -> list[Instruction]:
+    """Assemble the same for a script, which also reads descriptor 0 and writes 1 and 2."""
+    own: dict[str, Rule] = {"read": allow_descriptors(0), "write": allow_descriptors(1, 2)}
+    own |= dict.fromkeys(("lseek", "close"), allow_descriptors(0, 1, 2))
+    return assemble(_child() | own, ALLOW, machine)
 
 
 def monitor_filter(machine: str, zygote: int) -> list[Instruction]:

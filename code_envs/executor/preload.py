@@ -6,9 +6,13 @@ sockets or threads fails when it is used. Any other module raises ``ModuleNotFou
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import os
 import sys
+import threading
+from _sitebuiltins import Quitter
+from typing import Any
 
 __all__ = ["ALLOWED", "preload"]
 
@@ -18,12 +22,12 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 ALLOWED = _words("""
-abc array ast base64 binascii bisect builtins calendar cmath codecs collections collections.abc colorsys
-contextlib copy copyreg dataclasses datetime decimal difflib dis enum errno fractions functools gc graphlib hashlib
-heapq hmac html inspect io itertools json keyword linecache locale logging marshal math numbers operator os os.path
-pathlib pickle posixpath pprint queue random re reprlib secrets shlex signal stat statistics string struct sys
-textwrap threading time timeit token tokenize traceback types typing unicodedata urllib.parse uuid warnings weakref
-zlib zoneinfo
+abc array ast atexit base64 binascii bisect builtins calendar cmath codecs collections collections.abc colorsys
+contextlib copy copyreg dataclasses datetime decimal difflib dis enum errno fileinput fractions functools gc
+graphlib hashlib heapq hmac html inspect io itertools json keyword linecache locale logging marshal math numbers
+operator os os.path pathlib pickle posixpath pprint queue random re reprlib secrets shlex signal stat statistics
+string struct sys textwrap threading time timeit token tokenize traceback types typing unicodedata urllib.parse
+uuid warnings weakref zlib zoneinfo
 """)
 # What the modules above import only when they are used: strptime, codecs by name, entities.
 _LATE = _words("""
@@ -46,6 +50,32 @@ def preload() -> None:
     for name in ALLOWED + _LATE:
         importlib.import_module(name)
     os.register_at_fork = register
+    for name in ("exit", "quit"):
+        setattr(builtins, name, Quitter(name, ""))
+    _run_threads_at_once(threading.Thread)
+    os.times = lambda: os.times_result((0.0,) * 5)  # the C library takes a refused call for a time
+
+
+def _run_threads_at_once(kind: Any) -> None:
+    """Let a thread run to its end where it is started, since no other one can start here.
+
+    Programs that read standard input often use one thread, for a deeper stack.
+    """
+
+    def start(thread: Any) -> None:
+        if thread._started.is_set():
+            raise RuntimeError("threads can only be started once")
+        thread._started.set()
+        try:
+            thread.run()
+        except BaseException:
+            thread._invoke_excepthook(thread)
+
+    def join(thread: Any, timeout: float | None = None) -> None:  # noqa: ARG001
+        if not thread._started.is_set():
+            raise RuntimeError("cannot join thread before it is started")
+
+    kind.start, kind.join, kind.is_alive = start, join, lambda thread: False  # noqa: ARG005
 
 
 def _ignore(**hooks: object) -> None:

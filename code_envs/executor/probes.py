@@ -88,7 +88,12 @@ PROBES = (
     Probe("bpf", "syscall('bpf', 0, 0, 0)", _KILLED),
     Probe("memory limit", "bytearray(1 << 30)", (Status.MEMORY,), "RLIMIT_AS"),
     Probe("CPU limit", "while True: pass", (Status.CPU,), "ITIMER_PROF, RLIMIT_CPU"),
-    Probe("wall limit", "import time\ntime.sleep(60)", (Status.WALL,), "zygote"),
+    Probe(
+        "wall limit",
+        "import _thread\nlock = _thread.allocate_lock()\nwhile True: lock.acquire()",
+        (Status.WALL,),
+        "zygote",
+    ),
 )
 # What a level must stop before it is used; the slow ones are left to the doctor.
 ESSENTIAL = tuple(

@@ -38,15 +38,15 @@ class Isolation(StrEnum):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one program may use, over all of its calls together.
+    """What one process of a program may use, over all of the calls made in it together.
 
     Attributes:
         cpu_seconds: CPU time, to 0.01 s.
         wall_seconds: Wall-clock time; generous, so that a loaded machine changes no verdict.
         memory_mib: Address space on top of the interpreter's own.
-        result_bytes: Encoded size of all results of the job together.
+        result_bytes: Encoded size of all results of the job together; for a script the size of its output.
         recursion: Python's recursion limit.
-        stdout_bytes: How much of what the program prints is kept.
+        stdout_bytes: How much of what the program prints is kept; for a script of its standard error.
     """
 
     cpu_seconds: float = 2.0
@@ -58,16 +58,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One program and the calls to make into it, in one fresh process.
+    """One program and the calls to make into it, in one fresh process; or one for each call.
 
     Attributes:
         program: Python source.
-        entry: The name of the function to call, top-level in ``program``.
-        calls: Encoded argument tuples (``encode(args, ordered=True)``), one for each call.
+        entry: The name of the function to call, top-level in ``program``; empty for a script, which is
+            run as ``__main__``, in a fresh process for each call.
+        calls: Encoded argument tuples (``encode(args, ordered=True)``), one for each call; for a script
+            the one argument is its standard input, ``str`` or ``bytes``.
         limits: What the program may use; the executor's own limits if None.
         seed: Seeds ``random`` in the child.
         variant: Which hash seed and address layout: 0 for grading, others for checks of determinism.
         coerce: Take results of a subclass (a ``Counter``) as their base type.
+        isolate_calls: Make each call in a fresh process, under limits of its own.
     """
 
     program: str
@@ -77,6 +80,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     variant: int = 0
     coerce: bool = False
+    isolate_calls: bool = False
+
+    @property
+    def is_script(self) -> bool:
+        """Whether the program is run as a whole, with something to read."""
+        return not self.entry
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,13 +93,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         status: How the call ended.
-        value: The canonical encoding of the result; empty unless ``status`` is ``ok``.
+        value: The canonical encoding of the result, for a script of what it wrote to standard output;
+            empty unless ``status`` is ``ok``.
         exception: The type name of the exception, for ``raised``.
         message: Its message or the reason in words; at most 300 characters, no control characters.
         mutated: Whether the call changed its arguments.
-        stdout: What the program printed, bounded, for debugging only; the same on each call of a job.
-        cpu_seconds: CPU time of the whole job.
-        wall_seconds: Wall-clock time of the whole job.
+        stdout: What a script wrote to standard output. Of a function what it printed, to both streams,
+            bounded, for debugging only; the same on each call of a job.
+        stderr: What a script wrote to standard error, bounded.
+        cpu_seconds: CPU time of the whole process.
+        wall_seconds: Wall-clock time of the whole process.
         isolation: What protected the run.
     """
 
@@ -100,6 +112,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     mutated: bool = False
     stdout: str = ""
+    stderr: str = ""
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     isolation: Isolation = Isolation.UNSAFE

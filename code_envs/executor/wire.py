@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+from hashlib import blake2b
 
 import msgspec
 
-from code_envs.codec import DecodeError, decode
+from code_envs.codec import MAX_BYTES, DecodeError, decode, encode
 from code_envs.errors import ConfigError, ExecutorError
 from code_envs.executor.frame import (
     CLAIMS,
@@ -24,9 +25,23 @@ from code_envs.executor.frame import (
     REQUEST,
     RESULT,
 )
+from code_envs.executor.streams import Streams
 from code_envs.executor.types import Execution, Isolation, Job, Limits, Status
 
-__all__ = ["Ending", "check_job", "check_limits", "failed", "pack", "read"]
+__all__ = [
+    "MAX_STDIN",
+    "Ending",
+    "check_job",
+    "check_limits",
+    "failed",
+    "file_bytes",
+    "fingerprint",
+    "pack",
+    "read",
+    "stdin_of",
+]
+
+MAX_STDIN = 8 << 20
 
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), " ")
 _CPU_SIGNALS = (signal.SIGPROF, signal.SIGXCPU)
@@ -69,7 +84,7 @@ def check_job(job: Job) -> None:
 
     Raises:
         ExecutorError: It has too many calls.
-        ConfigError: Its limits or variant are out of range.
+        ConfigError: Its limits or variant are out of range, or it is a script without a text to read.
     """
     if len(job.calls) > MAX_CALLS:
         raise ExecutorError(f"The job has {len(job.calls)} calls; split it into jobs of at most {MAX_CALLS}.")
@@ -77,27 +92,66 @@ def check_job(job: Job) -> None:
         raise ConfigError(f"Job.variant is {job.variant}; choose a value from 0 to 15.")
     if job.limits is not None:
         check_limits(job.limits)
+    if job.is_script:
+        for index in range(len(job.calls)):
+            stdin_of(job, index)
 
 
 def pack(job: Job, limits: Limits) -> bytes:
     """Lay a job out as the child reads it; longer than ``MAX_REQUEST`` means that it cannot be run."""
     program = job.program.encode("utf-8", "surrogatepass")
     entry = job.entry.encode("utf-8", "surrogatepass")
+    calls = () if job.is_script else job.calls
     seed = (job.seed + (1 << 63)) % (1 << 64) - (1 << 63)
     head = REQUEST.pack(
         len(program),
         len(entry),
-        len(job.calls),
+        len(calls),
         seed,
         limits.recursion,
         limits.stdout_bytes,
         limits.result_bytes,
         job.coerce,
+        job.is_script,
     )
     parts = [head, program, entry]
-    for call in job.calls:
+    for call in calls:
         parts += (LENGTH.pack(len(call)), call)
     return b"".join(parts)
+
+
+def stdin_of(job: Job, index: int = 0) -> bytes:
+    """Return what a script finds at its standard input in one of its calls.
+
+    Raises:
+        ConfigError: The call's one argument is no ``str`` or ``bytes``, or it is too long.
+    """
+    try:
+        arguments = decode(job.calls[index])
+    except DecodeError as error:
+        raise ConfigError(f"Call {index} of a script is no encoding, or longer than {MAX_STDIN} bytes.") from error
+    match arguments:
+        case (str(text),):
+            return text.encode("utf-8", "surrogatepass")
+        case (bytes(data),):
+            return data
+    raise ConfigError(f"Call {index} of a script must have one argument, its standard input as str or bytes.")
+
+
+def file_bytes(limits: Limits) -> int:
+    """How long each stream of a script may become: one byte more than is kept, so that it shows."""
+    return max(limits.result_bytes, limits.stdout_bytes) + 1
+
+
+def fingerprint(job: Job, limits: Limits) -> bytes:
+    """Return a digest of everything that a job's executions depend on."""
+    bounds = (limits.wall_seconds, limits.cpu_seconds, limits.memory_mib, job.variant, len(job.calls))
+    digest = blake2b(repr(bounds).encode(), digest_size=16)
+    digest.update(pack(job, limits))
+    if job.is_script:
+        for call in job.calls:
+            digest.update(call)
+    return digest.digest()
 
 
 def failed(job: Job, status: Status, message: str, isolation: Isolation) -> list[Execution]:
@@ -106,7 +160,13 @@ def failed(job: Job, status: Status, message: str, isolation: Isolation) -> list
 
 
 def read(
-    result: memoryview | bytes, job: Job, limits: Limits, ending: Ending, isolation: Isolation
+    result: memoryview | bytes,
+    job: Job,
+    limits: Limits,
+    ending: Ending,
+    isolation: Isolation,
+    *,
+    streams: Streams | None = None,
 ) -> list[Execution] | None:
     """Turn a child's claims and the kernel's word about it into executions.
 
@@ -116,6 +176,7 @@ def read(
         limits: What it was run under.
         ending: What the kernel says.
         isolation: What protected the run.
+        streams: What a script wrote to; its output is its result, and its exit status says whether it is one.
 
     Returns:
         One execution per call, or None if the sandbox and not the program failed.
@@ -124,7 +185,31 @@ def read(
     if verdict is None:
         return None
     frame = _Frame(result, job, limits, ending, isolation)
-    return frame.executions(*verdict)
+    return frame.executions(*verdict) if streams is None else [_read_script(frame, streams, *verdict)]
+
+
+def _read_script(frame: _Frame, streams: Streams, status: Status, message: str) -> Execution:
+    limits, name, value = frame.limits, "", b""
+    stdout, more, stderr = streams.read(limits.result_bytes, limits.stdout_bytes)
+    text = stdout.decode("utf-8", "replace")
+    encoded = b"" if more else encode(text, max_bytes=4 * MAX_OUTPUT)
+    if more or len(encoded) > 2 * MAX_BYTES:  # what is no text grows when it is made one
+        status, message = Status.TOO_LARGE, f"wrote more than {limits.result_bytes} bytes to standard output"
+    elif frame.ending.wait_status == 0:
+        status, message, value = Status.OK, "", encoded
+    elif status is Status.EXITED:
+        status, name, message = frame.exception() or (status, name, message)
+    return Execution(
+        status=status,
+        value=value,
+        exception=name,
+        message=message,
+        stdout=text,
+        stderr=stderr.decode("utf-8", "replace"),
+        cpu_seconds=frame.ending.cpu_seconds,
+        wall_seconds=frame.ending.wall_seconds,
+        isolation=frame.isolation,
+    )
 
 
 def _verdict(ending: Ending, limits: Limits) -> tuple[Status, str] | None:
@@ -186,6 +271,13 @@ class _Frame:
             later = self._execution(status, message="not reached")
             done += [later] * (self.calls - len(done))
         return done
+
+    def exception(self) -> tuple[Status, str, str] | None:
+        """Read how a script says that it failed: status, type and message; None if it does not."""
+        done = self._read_records(min(self.records, 1))
+        if not done or done[0].status is Status.OK:
+            return None
+        return done[0].status, done[0].exception, done[0].message
 
     def _all(self, status: Status, message: str) -> list[Execution]:
         return [self._execution(status, message=message)] * self.calls

@@ -10,6 +10,7 @@ process namespace), waits for it, and ends it when the client ends.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -17,7 +18,6 @@ import resource
 import select
 import signal
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
@@ -37,7 +37,7 @@ if __name__ == "__main__":
 
 from mmap import MAP_SHARED, PROT_READ, PROT_WRITE, mmap  # noqa: E402
 
-from code_envs.executor import bpf, child, confine, policy  # noqa: E402
+from code_envs.executor import bpf, child, clock, confine, policy, script  # noqa: E402
 from code_envs.executor.frame import COMMAND, MAP_BYTES, REPLY  # noqa: E402
 from code_envs.executor.preload import preload  # noqa: E402
 from code_envs.executor.syscalls import machine, table  # noqa: E402
@@ -51,7 +51,7 @@ class Zygote:
 
     def __init__(self, config: dict[str, int | str]) -> None:
         self.level, self.seccomp = str(config["level"]), bool(config["seccomp"])
-        self.control, self.client = int(config["control"]), int(config["client"])
+        self.control, self.client, self.variant = int(config["control"]), int(config["client"]), int(config["variant"])
         self.maps = int(config["request"]), int(config["result"])
         self.arch = machine()
         self.numbers = table(self.arch)
@@ -107,39 +107,44 @@ class Zygote:
         if self.landlock:
             confine.enter_landlock(self.libc)  # a second one, so that the monitor is outside
         confine.die_with_parent(self.libc, os.getppid())
-        self.child_filter = bpf.prepare(policy.child_filter(self.arch)) if self.seccomp else None
+        frozen = clock.freeze(self.libc, self.arch, clock.epoch(self.variant))
+        self.filters = [bpf.prepare(rules(self.arch)) for rules in (policy.child_filter, policy.script_filter)]
+        receiver = script.Receiver(self.control)
         _hide_machinery()
         self._seal(policy.zygote_filter(self.arch))
         version = ".".join(map(str, sys.version_info[:3]))
-        os.write(self.control, f"R{self.landlock} {version}".encode())
+        os.write(self.control, f"R{self.landlock} {frozen:d} {version}".encode())
         for descriptor in self.maps:
             os.close(descriptor)
         os.closerange(0, self.control)
         os.closerange(self.control + 1, self.control + 64)  # each map holds a copy of its descriptor
         session = child.Session(request, result)
         session.redirect()
-        self._answer(session)
+        self._answer(session, receiver)
 
-    def _answer(self, session: child.Session) -> NoReturn:
+    def _answer(self, session: child.Session, receiver: script.Receiver) -> NoReturn:
         read, fork, leave, control, pid = os.read, os.fork, os._exit, self.control, os.getpid()
         gc.collect()
         gc.freeze()
         gc.disable()
         while message := read(control, COMMAND.size):
-            wall, cpu, memory = COMMAND.unpack(message)
-            start = time.monotonic()
+            wall, cpu, memory, file_bytes = COMMAND.unpack(message)
+            if file_bytes:
+                receiver.receive()
+            start = clock.now(self.libc)
             child_pid = fork()
             if child_pid == 0:
                 try:
-                    self._become_child(pid, cpu, memory)
-                    session.run()
-                    leave(0)
+                    self._become_child(pid, cpu, memory, file_bytes)
+                    leave(session.run())
                 finally:
                     leave(1)  # whatever the program broke, nothing of the zygote runs in its process
+            if file_bytes:
+                receiver.close()
             self._reap(child_pid, start, wall)
         os._exit(0)
 
-    def _become_child(self, parent: int, cpu: float, memory: int) -> None:
+    def _become_child(self, parent: int, cpu: float, memory: int, file_bytes: int) -> None:
         """Lower what one program may use; a failure here must not look like the program's own end."""
         try:
             confine.die_with_parent(self.libc, parent)
@@ -148,12 +153,13 @@ class Zygote:
             space = self.base + memory
             resource.setrlimit(resource.RLIMIT_AS, (space, space))
             resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
             resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
             resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
             signal.setitimer(signal.ITIMER_PROF, cpu)
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
-            if self.child_filter is not None:
-                bpf.install(self.libc.library, self.numbers["seccomp"], self.child_filter)
+            if self.seccomp:
+                bpf.install(self.libc.library, self.numbers["seccomp"], self.filters[file_bytes > 0])
         except BaseException:
             os.kill(os.getpid(), signal.SIGUSR1)  # once under the filter, no program can send this signal
             os._exit(1)
@@ -164,7 +170,7 @@ class Zygote:
             done, status, usage = os.wait4(pid, os.WNOHANG)
             if done:
                 break
-            left = start + wall - time.monotonic()
+            left = start + wall - clock.now(self.libc)
             if left <= 0:
                 os.kill(pid, signal.SIGKILL)
                 _, status, usage = os.wait4(pid, 0)
@@ -173,7 +179,7 @@ class Zygote:
             if signal.sigtimedwait([signal.SIGCHLD], min(left, _SLICE)) is None:
                 self._leave_if_alone()
         cpu = usage.ru_utime + usage.ru_stime
-        reply = REPLY.pack(status, late, cpu, time.monotonic() - start, usage.ru_maxrss)
+        reply = REPLY.pack(status, late, cpu, clock.now(self.libc) - start, usage.ru_maxrss)
         try:
             os.write(self.control, reply)
         except OSError:
@@ -201,13 +207,14 @@ def _address_space() -> int:
 def _hide_machinery() -> None:
     """Leave nothing importable but what programs may use; no security rests on it."""
     for name in list(sys.modules):
-        if name.split(".")[0] in ("code_envs", "ctypes", "_ctypes", "mmap", "select"):
+        if name.split(".")[0] in ("code_envs", "ctypes", "_ctypes", "mmap", "select", "_socket"):
             del sys.modules[name]
     for name in set(os.environ) - {"LC_ALL", "PYTHONHASHSEED"}:
         del os.environ[name]
     sys.argv, sys.orig_argv, sys.executable = ["program"], [], ""
     sys.path, sys.path_hooks = [], []
     sys.path_importer_cache.clear()
+    atexit._clear()
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ PROCESSES = [
     denied("subprocess", "os.posix_spawn('/bin/true', ['true'], {})", "PermissionError"),
     returns("os.system", "return os.system('true') != 0", True),
     denied("fork bomb", "while True: os.fork()", "PermissionError"),
-    denied("thread flood", "import threading\nwhile True: threading.Thread(target=print).start()", "RuntimeError"),
+    Attack("thread flood", "import threading\nwhile True: threading.Thread(target=print).start()", "cpu"),
     killed("execveat", "syscall('execveat', -100, b'/bin/true', 0, 0, 0)"),
     killed("kill everything", "os.kill(-1, 9)"),
     killed("kill oneself", "os.kill(os.getpid(), 10)"),
@@ -120,10 +120,11 @@ SIGNALS = [
     Attack(
         "swallow everything and go on", "while True:\n try:\n  while True: pass\n except BaseException: pass", "cpu"
     ),
-    Attack("sleep for ever", "import time\nwhile True: time.sleep(9)", "wall"),
+    Attack("sleep for ever", "import time\nwhile True: time.sleep(9)", "cpu"),
+    returns("sleep is over at once", "import time\ntime.sleep(9)\nreturn 1", 1),
     Attack(
         "wait for a lock for ever",
-        "import _thread\nlock = _thread.allocate_lock()\nlock.acquire(); lock.acquire()",
+        "import _thread\nlock = _thread.allocate_lock()\nwhile True: lock.acquire()",
         "wall",
     ),
 ]

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import glob
 import os
 import pickle
 import shutil
@@ -20,6 +19,7 @@ from code_envs.errors import ConfigError, ExecutorClosed, ExecutorError, Isolati
 from code_envs.executor import Executor, Isolation, Job, Limits, Status, shared_executor
 
 ADD = "def f(a, b):\n    return a + b"
+DEADLOCK = "import _thread\ndef f():\n    lock = _thread.allocate_lock()\n    while True: lock.acquire()"
 QUICK = Limits(cpu_seconds=0.1, wall_seconds=5.0, memory_mib=64)
 
 
@@ -97,7 +97,7 @@ def test_an_exception_in_one_call_does_not_touch_the_others(executor):
 
 
 def test_wall_limit(executor):
-    (done,) = executor.run("import time\ndef f():\n    time.sleep(60)", "f", [()], Limits(wall_seconds=0.2))
+    (done,) = executor.run(DEADLOCK, "f", [()], Limits(wall_seconds=0.2))
     assert done.status is Status.WALL
     assert done.wall_seconds >= 0.2
 
@@ -263,8 +263,8 @@ def test_async_runs_do_not_block_the_loop(executor):
                 ticks += 1
 
         ticker = asyncio.create_task(tick())
-        sleepy = "import time\ndef f(n):\n    time.sleep(0.1)\n    return n"
-        done = await asyncio.gather(*(executor.arun(sleepy, "f", [(n,)]) for n in range(4)))
+        busy = "def f(n):\n    for _ in range(2_000_000): pass\n    return n"
+        done = await asyncio.gather(*(executor.arun(busy, "f", [(n,)]) for n in range(4)))
         batch = await executor.arun_jobs([Job(program=ADD, entry="f", calls=[encode((1, 2), ordered=True)])] * 3)
         ticker.cancel()
         return ticks, [one.result() for (one,) in done], [one.result() for (one,) in batch]
@@ -278,9 +278,9 @@ def test_async_runs_do_not_block_the_loop(executor):
 
 def test_a_cancelled_wait_leaves_the_executor_usable(executor):
     async def main():
-        sleepy = "import time\ndef f():\n    time.sleep(0.3)\n    return 1"
+        busy = "def f():\n    for _ in range(6_000_000): pass\n    return 1"
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(executor.arun(sleepy, "f", [()]), 0.05)
+            await asyncio.wait_for(executor.arun(busy, "f", [()]), 0.05)
         return (await executor.arun(ADD, "f", [(1, 2)]))[0].result()
 
     assert asyncio.run(main()) == 3
@@ -335,7 +335,7 @@ def test_close_ends_runs_in_flight_and_waiting():
 
     def work():
         try:
-            endings.append(executor.run("import time\ndef f():\n    time.sleep(30)", "f", [()]))
+            endings.append(executor.run(DEADLOCK, "f", [()]))
         except ExecutorClosed as error:
             endings.append(error)
 
@@ -382,9 +382,12 @@ def test_lower_levels_are_stamped(level):
 
 
 INTERPRETERS = [
-    path
+    str(path)
     for minor in (11, 12, 13)
-    for path in [shutil.which(f"python3.{minor}"), *glob.glob(f"{Path.home()}/.pyenv/versions/3.{minor}.*/bin/python3")]
+    for path in (
+        shutil.which(f"python3.{minor}"),
+        *(Path.home() / ".pyenv" / "versions").glob(f"3.{minor}.*/bin/python3"),
+    )
     if path
 ]
 

@@ -17,7 +17,8 @@ import pytest
 from code_envs.executor import Executor, Limits, Status, client
 
 ADD = "def f(a, b):\n    return a + b"
-SLOW = "import time\ndef f(n):\n    time.sleep(0.4)\n    return n"
+SLOW = "def f(n):\n    for _ in range(8_000_000): pass\n    return n"
+DEADLOCK = "import _thread\ndef f():\n    lock = _thread.allocate_lock()\n    while True: lock.acquire()"
 
 
 def sandboxes(client_pid):
@@ -165,7 +166,7 @@ executor = Executor(workers=2)
 executor.run({ADD!r}, "f", [(1, 2)])
 if sys.argv[1] == "busy":
     threading.Thread(target=executor.run, args=("def f():\\n    while True: pass", "f", [()])).start()
-    threading.Thread(target=executor.run, args=("import time\\ndef f():\\n    time.sleep(60)", "f", [()])).start()
+    threading.Thread(target=executor.run, args=({DEADLOCK!r}, "f", [()])).start()
 print("ready", executor.isolation.value, flush=True)
 if sys.argv[1] != "exit":
     sys.stdin.read()
