@@ -136,8 +136,8 @@ def forbid_privileges(libc: Libc) -> None:
 
 def lower_limits() -> None:
     """Set the resource limits that are the same for every program."""
-    for kind in ("CORE", "MEMLOCK", "MSGQUEUE", "SIGPENDING", "RTPRIO", "NICE"):
-        _lower(getattr(resource, f"RLIMIT_{kind}", None), 16 if kind == "SIGPENDING" else 0)
+    for kind in ("CORE", "MEMLOCK", "MSGQUEUE", "RTPRIO", "NICE"):
+        _lower(getattr(resource, f"RLIMIT_{kind}", None), 0)
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))

@@ -42,7 +42,8 @@ sched_yield sched_getaffinity getrusage times membarrier rseq getuid getgid gete
 _IDS = ["getpid", "gettid", "getppid"]
 _ZYGOTE = _words("""
 rt_sigreturn rt_sigaction rt_sigprocmask rt_sigtimedwait read write close close_range poll ppoll fork wait4 kill
-setitimer setrlimit prlimit64 getrlimit set_robust_list set_tid_address getrandom seccomp recvmsg lseek
+timer_create timer_settime setrlimit prlimit64 getrlimit set_robust_list set_tid_address getrandom seccomp
+recvmsg lseek
 """)
 _MONITOR = _words("""
 brk munmap mremap futex exit exit_group rt_sigreturn rt_sigprocmask rt_sigtimedwait wait4 getppid clock_gettime
@@ -59,7 +60,7 @@ landlock_create_ruleset landlock_add_rule landlock_restrict_self lookup_dcookie 
 """)
 # Taken from the child: an error for what a library may try, death for the rest.
 _CHILD_DENIED = _words("""
-read write close close_range poll ppoll clone fork wait4 setitimer setrlimit prlimit64 getrlimit
+read write close close_range poll ppoll clone fork wait4 timer_create timer_settime setrlimit prlimit64 getrlimit
 rt_sigaction rt_sigprocmask rt_sigtimedwait set_robust_list set_tid_address getrandom prctl sched_getaffinity
 recvmsg lseek getrusage times
 """)

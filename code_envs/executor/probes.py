@@ -87,7 +87,7 @@ PROBES = (
     Probe("io_uring", "syscall('io_uring_setup', 1, 0)", _KILLED),
     Probe("bpf", "syscall('bpf', 0, 0, 0)", _KILLED),
     Probe("memory limit", "bytearray(1 << 30)", (Status.MEMORY,), "RLIMIT_AS"),
-    Probe("CPU limit", "while True: pass", (Status.CPU,), "ITIMER_PROF, RLIMIT_CPU"),
+    Probe("CPU limit", "while True: pass", (Status.CPU,), "CPU timer, RLIMIT_CPU"),
     Probe(
         "wall limit",
         "import _thread\nlock = _thread.allocate_lock()\nwhile True: lock.acquire()",

@@ -30,7 +30,8 @@ vhangup:153:58 modify_ldt:154:- pivot_root:155:41 prctl:157:167 arch_prctl:158:-
 acct:163:89 mount:165:40 umount2:166:39 swapon:167:224 swapoff:168:225 reboot:169:142 iopl:172:- ioperm:173:-
 init_module:175:105 delete_module:176:106 quotactl:179:60 gettid:186:178 tkill:200:130 time:201:- futex:202:98
 sched_setaffinity:203:122 sched_getaffinity:204:123 io_setup:206:0 lookup_dcookie:212:18 remap_file_pages:216:234
-set_tid_address:218:96 timer_create:222:107 clock_settime:227:112 clock_gettime:228:113 clock_getres:229:114
+set_tid_address:218:96 timer_create:222:107 timer_settime:223:110
+clock_settime:227:112 clock_gettime:228:113 clock_getres:229:114
 clock_nanosleep:230:115 exit_group:231:94 tgkill:234:131 mq_open:240:180 kexec_load:246:104 waitid:247:95
 add_key:248:217 request_key:249:218 keyctl:250:219 openat:257:56 newfstatat:262:79 ppoll:271:73 unshare:272:97
 set_robust_list:273:99 splice:275:76 tee:276:77 vmsplice:278:75 move_pages:279:239 timerfd_create:283:85

@@ -109,6 +109,7 @@ class Zygote:
         confine.die_with_parent(self.libc, os.getppid())
         frozen = clock.freeze(self.libc, self.arch, clock.epoch(self.variant))
         self.filters = [bpf.prepare(rules(self.arch)) for rules in (policy.child_filter, policy.script_filter)]
+        self.alarm = clock.Alarm(self.libc, signal.SIGPROF)
         receiver = script.Receiver(self.control)
         _hide_machinery()
         self._seal(policy.zygote_filter(self.arch))
@@ -149,14 +150,14 @@ class Zygote:
         try:
             confine.die_with_parent(self.libc, parent)
             os.close(self.control)
-            whole = int(cpu) + 1
+            whole = 2 * int(cpu) + 2  # far behind the alarm, since ticks are counted here
             space = self.base + memory
             resource.setrlimit(resource.RLIMIT_AS, (space, space))
             resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
             resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
             resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-            signal.setitimer(signal.ITIMER_PROF, cpu)
+            self.alarm.set(cpu)
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             if self.seccomp:
                 bpf.install(self.libc.library, self.numbers["seccomp"], self.filters[file_bytes > 0])

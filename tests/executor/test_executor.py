@@ -105,7 +105,7 @@ def test_wall_limit(executor):
 def test_cpu_limit_is_fine_grained(executor):
     (done,) = executor.run("def f():\n    while True: pass", "f", [()], Limits(cpu_seconds=0.05))
     assert done.status is Status.CPU
-    assert done.cpu_seconds >= 0.04
+    assert done.cpu_seconds >= 0.05  # whatever the load: run time is counted, not ticks of the clock
 
 
 def test_memory_is_free_again_after_a_call_that_hit_the_limit(executor):
