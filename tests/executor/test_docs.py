@@ -24,3 +24,16 @@ def test_modules(page):
 def test_every_status_level_and_limit_is_described(page):
     for name in [*Status, *Isolation, *Limits.__struct_fields__]:
         assert re.search(rf"^\|[^|]*`{name}`", page, re.MULTILINE), name
+
+
+def test_the_examples_print_what_they_say(page, capsys):
+    space: dict = {}
+    for example in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        if "executor.run_script" in example:  # stands inside the executor of the first example
+            with space["Executor"](workers=1) as space["executor"]:
+                exec(example, space)
+        else:
+            exec(example, space)
+        said = [line[2:] for line in example.splitlines() if line.startswith("# ")]
+        assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == said
+        assert said
