@@ -246,7 +246,7 @@ class CodeEnv(gymnasium.Env[str, str]):
         return self.problem
 
     def _grade(self, problem: Problem, action: str) -> Grade:
-        return modes.grade(problem, action, self.executor)
+        return modes.grade(problem, action, self.executor, hide=self.max_turns > 1)
 
     def _observe(self, problem: Problem, grade: Grade) -> None:
         if grade.scored and not self._given:

@@ -151,7 +151,8 @@ class CodeVectorEnv(SyncVectorEnv[Any, Any]):
         ]
         if waiting:
             pairs = [(problem, action) for _, problem, action in waiting]
-            grades = modes.grade_batch(pairs, waiting[0][0].executor)
+            first = waiting[0][0]
+            grades = modes.grade_batch(pairs, first.executor, hide=first.max_turns > 1)
             for (env, problem, action), grade in zip(waiting, grades, strict=True):
                 env.verdict = problem, action, grade
 

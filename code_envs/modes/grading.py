@@ -4,37 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from code_envs.errors import ConfigError, LiteralError, ProblemError, ValueRefused
-from code_envs.executor import Executor, Job
+from code_envs.executor import Execution, Executor, Job
 from code_envs.modes.base import Answer, Grade, Outcome
 from code_envs.modes.registry import rules
+from code_envs.modes.verdicts import cpu_spent
 from code_envs.problem import Mode, Problem
 
 __all__ = ["grade", "grade_batch", "grade_many", "lacks_result"]
 
 
-def grade(problem: Problem, reply: str | Answer, executor: Executor) -> Grade:
+def grade(problem: Problem, reply: str | Answer, executor: Executor, *, hide: bool = False) -> Grade:
     """Grade one reply.
 
     Args:
         problem: What was asked.
         reply: What the student wrote, or an answer that was read already.
         executor: Runs what has to be run.
+        hide: See :func:`grade_batch`.
 
     Returns:
         The verdict.
     """
-    return grade_batch([(problem, reply)], executor)[0]
+    return grade_batch([(problem, reply)], executor, hide=hide)[0]
 
 
-def grade_many(problem: Problem, replies: Sequence[str | Answer], executor: Executor) -> list[Grade]:
+def grade_many(
+    problem: Problem, replies: Sequence[str | Answer], executor: Executor, *, hide: bool = False
+) -> list[Grade]:
     """Grade several replies to one problem, in parallel; see :func:`grade_batch`."""
     if isinstance(replies, str):
         raise ConfigError("replies is one text: give a list of replies, or call grade")
-    return grade_batch([(problem, reply) for reply in replies], executor)
+    return grade_batch([(problem, reply) for reply in replies], executor, hide=hide)
 
 
-def grade_batch(pairs: Sequence[tuple[Problem, str | Answer]], executor: Executor) -> list[Grade]:
+def grade_batch(
+    pairs: Sequence[tuple[Problem, str | Answer]], executor: Executor, *, hide: bool = False
+) -> list[Grade]:
     """Grade replies to any problems, in parallel over the executor's workers.
 
     Equal answers to one problem are run once.
@@ -42,6 +50,8 @@ def grade_batch(pairs: Sequence[tuple[Problem, str | Answer]], executor: Executo
     Args:
         pairs: Problems with replies, in any mix.
         executor: Runs what has to be run.
+        hide: Run the calls that feedback tells about in a process that never holds the arguments of the
+            hidden ones. For students that see the feedback; costs a second process in induction.
 
     Returns:
         One grade for each pair, in order.
@@ -56,7 +66,8 @@ def grade_batch(pairs: Sequence[tuple[Problem, str | Answer]], executor: Executo
     jobs: dict[tuple[str, Answer], list[Job]] = {}
     for (problem, _), answer in zip(pairs, answers, strict=True):
         if not answer.complaint and (problem.key, answer) not in jobs:
-            jobs[problem.key, answer] = rules(problem.mode).jobs(problem, answer)
+            own = rules(problem.mode).jobs(problem, answer)
+            jobs[problem.key, answer] = _apart(problem, own) if hide and problem.hidden else own
     executions = iter(executor.run_jobs([job for own in jobs.values() for job in own]) if any(jobs.values()) else [])
     results = {known: [next(executions) for _ in own] for known, own in jobs.items()}
     grades: dict[tuple[str, Answer], Grade] = {}
@@ -64,13 +75,26 @@ def grade_batch(pairs: Sequence[tuple[Problem, str | Answer]], executor: Executo
         known = (problem.key, answer)
         if known not in grades:
             malformed = _malformed(answer.complaint)
-            grades[known] = malformed or rules(problem.mode).judge(problem, answer, results[known])
+            grades[known] = malformed or _judge(problem, answer, results[known])
     return [grades[problem.key, answer] for (problem, _), answer in zip(pairs, answers, strict=True)]
 
 
 def lacks_result(problem: Problem) -> bool:
     """Whether a problem asks for, or shows, a result that the record does not hold."""
     return problem.mode in (Mode.ABDUCTION, Mode.DEDUCTION) and not problem.cases[0].result
+
+
+def _apart(problem: Problem, jobs: list[Job]) -> list[Job]:
+    """The calls of the visible cases, then those of the hidden ones, in a process each."""
+    (job,), shown = jobs, len(problem.cases)
+    return [replace(job, calls=job.calls[:shown]), replace(job, calls=job.calls[shown:])]
+
+
+def _judge(problem: Problem, answer: Answer, executions: list[list[Execution]]) -> Grade:
+    if problem.mode is not Mode.INDUCTION or len(executions) == 1:
+        return rules(problem.mode).judge(problem, answer, executions)
+    graded = rules(problem.mode).judge(problem, answer, [[run for own in executions for run in own]])
+    return replace(graded, cpu_seconds=cpu_spent(executions))
 
 
 def _read(problem: Problem, reply: str | Answer) -> Answer:

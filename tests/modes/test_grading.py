@@ -103,6 +103,41 @@ def test_cheating_programs_fail(written: Written, quick: Executor, cheat: str) -
     assert len(graded.feedback) < 2000
 
 
+SPY = """import sys
+
+def f(n, base):
+    frame = sys._getframe()
+    while "session" not in frame.f_locals:
+        frame = frame.f_back
+    return -frame.f_locals["session"].request_map[:4096].count(bytes.fromhex({mark!r}))
+"""
+
+
+def test_feedback_cannot_tell_hidden_arguments(written: Written, executor: Executor) -> None:
+    """A program's calls share a process; what feedback shows must come from one that never held the hidden ones."""
+    problem = written("induction", 2)
+    mark = problem.hidden[-1].call()
+    assert mark not in [case.call() for case in problem.cases]
+    spy = fence(SPY.format(mark=mark.hex()), "python")
+    assert "gives -1" in grade(problem, spy, executor).feedback  # the spy works
+    hidden = grade(problem, spy, executor, hide=True)
+    assert "gives 0" in hidden.feedback
+
+
+def test_hiding_changes_no_verdict(written: Written, executor: Executor) -> None:
+    for mode in MODES:
+        problem = written(mode, 1)
+        replies = [rules(mode).gold(problem), "I do not know.", "```python\ndef f(n, base):\n    return 1\n```"]
+        plain, hiding = grade_many(problem, replies, executor), grade_many(problem, replies, executor, hide=True)
+        for one, other in zip(plain, hiding, strict=True):
+            assert (one.outcome, one.reason, one.feedback, one.parts) == (
+                other.outcome,
+                other.reason,
+                other.feedback,
+                other.parts,
+            )
+
+
 def test_a_program_that_never_ends_is_timed_out(written: Written, quick: Executor) -> None:
     graded = grade(written("induction", 2), "```python\ndef f(n, base):\n    while True:\n        pass\n```", quick)
     assert graded.outcome is Outcome.TIMEOUT
