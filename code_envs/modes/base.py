@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import msgspec
 
-from code_envs.executor import Execution, Executor, Job
+from code_envs.executor import Execution, Executor, Isolation, Job
 from code_envs.problem import Mode, Problem
 
 __all__ = ["Answer", "Complaint", "Grade", "Message", "Outcome", "Rules"]
@@ -54,6 +54,7 @@ class Grade(msgspec.Struct, frozen=True, kw_only=True):
         feedback: What a student may be told before its next answer; leaks no hidden case.
         parts: Shares in [0, 1] by name, such as ``visible`` and ``hidden``.
         cpu_seconds: CPU time that the sandbox spent on it.
+        isolation: What protected the runs; None if nothing was run.
     """
 
     outcome: Outcome
@@ -62,6 +63,7 @@ class Grade(msgspec.Struct, frozen=True, kw_only=True):
     feedback: str = ""
     parts: Mapping[str, float] = {}
     cpu_seconds: float = 0.0
+    isolation: Isolation | None = None
 
     @property
     def passed(self) -> bool:

@@ -91,10 +91,10 @@ def _apart(problem: Problem, jobs: list[Job]) -> list[Job]:
 
 
 def _judge(problem: Problem, answer: Answer, executions: list[list[Execution]]) -> Grade:
-    if problem.mode is not Mode.INDUCTION or len(executions) == 1:
-        return rules(problem.mode).judge(problem, answer, executions)
-    graded = rules(problem.mode).judge(problem, answer, [[run for own in executions for run in own]])
-    return replace(graded, cpu_seconds=cpu_spent(executions))
+    runs = [run for own in executions for run in own]
+    seen = [runs] if problem.mode is Mode.INDUCTION else executions  # where the hidden calls ran apart
+    graded = rules(problem.mode).judge(problem, answer, seen)
+    return replace(graded, cpu_seconds=cpu_spent(executions), isolation=runs[0].isolation if runs else None)
 
 
 def _read(problem: Problem, reply: str | Answer) -> Answer:

@@ -124,6 +124,14 @@ def test_feedback_cannot_tell_hidden_arguments(written: Written, executor: Execu
     assert "gives 0" in hidden.feedback
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_level_of_isolation_is_stamped_into_grades(written: Written, executor: Executor, mode: str) -> None:
+    problem = written(mode, 0)
+    gold, unread = grade_many(problem, [rules(mode).gold(problem), "I do not know."], executor)
+    assert gold.isolation is (None if mode == "deduction" else executor.isolation)  # where anything was run
+    assert unread.isolation is None
+
+
 def test_hiding_changes_no_verdict(written: Written, executor: Executor) -> None:
     for mode in MODES:
         problem = written(mode, 1)
