@@ -27,7 +27,7 @@ __all__ = ["Zygote", "ZygoteDied"]
 _SCRIPT = str(Path(__file__).resolve().with_name("zygote.py"))
 _F_ADD_SEALS, _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW = 1033, 1, 2, 4
 _PUNCH_HOLE = 3  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
-_WIPED = 16 << 10  # bytes that are zeroed in place; what lies behind is given back to the kernel
+_ZEROS = bytes(32 << 10)  # over the beginning of a map; what lies behind is given back to the kernel
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "PYTHONHOME")  # some interpreters do not start without; programs see neither
 START_SECONDS = 60.0
 GRACE_SECONDS = 10.0  # on top of the wall limit, until the zygote itself counts as hung
@@ -51,14 +51,15 @@ class _Shared:
 
     def wipe(self) -> None:
         """Leave nothing of this run to the next one."""
-        self.memory[:_WIPED] = bytes(_WIPED)
+        wiped = len(_ZEROS)
+        self.memory[:wiped] = _ZEROS
         try:
-            os.lseek(self.descriptor, _WIPED, os.SEEK_DATA)
+            os.lseek(self.descriptor, wiped, os.SEEK_DATA)
         except OSError:
             return  # nothing was written behind
-        size = ctypes.c_long(MAP_BYTES - _WIPED)
-        if _libc.fallocate(self.descriptor, _PUNCH_HOLE, ctypes.c_long(_WIPED), size) != 0:
-            self.memory[_WIPED:] = bytes(MAP_BYTES - _WIPED)
+        size = ctypes.c_long(MAP_BYTES - wiped)
+        if _libc.fallocate(self.descriptor, _PUNCH_HOLE, ctypes.c_long(wiped), size) != 0:
+            self.memory[wiped:] = bytes(MAP_BYTES - wiped)
 
     def hand_over(self) -> None:
         """Close the descriptor that the other process has inherited."""
@@ -85,11 +86,14 @@ class Zygote:
     Args:
         isolation: The level to set up.
         variant: Chooses the hash seed; every server has an address layout of its own anyway.
+        lean: Load only what most programs need; see :func:`.preload.is_lean`.
         python: The interpreter that runs the programs; the client's own if empty.
         seccomp: Install the filters. Only tests of the layers behind them go without.
     """
 
-    def __init__(self, isolation: Isolation, variant: int = 0, *, python: str = "", seccomp: bool = True) -> None:
+    def __init__(
+        self, isolation: Isolation, variant: int = 0, *, lean: bool = False, python: str = "", seccomp: bool = True
+    ) -> None:
         self.isolation, self.ready, self.landlock, self.version = isolation, False, 0, ""
         self.clock_frozen = False
         self.deadline = time.monotonic() + START_SECONDS
@@ -99,6 +103,7 @@ class Zygote:
             "level": isolation.value,
             "seccomp": seccomp and isolation is not Isolation.UNSAFE,
             "variant": variant,
+            "lean": lean,
         }
         with ExitStack() as ours:
             self._request = ours.enter_context(closing(_Shared("request", writable=False)))

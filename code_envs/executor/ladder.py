@@ -69,7 +69,7 @@ def start(level: Isolation, python: str = "") -> Zygote:
         ExecutorError: No process can be started; that says nothing about the level.
     """
     try:
-        zygote = Zygote(level, python=python)
+        zygote = Zygote(level, lean=True, python=python)
     except OSError as error:
         raise ExecutorError(f"No sandbox process can be started: {error}.") from error
     try:

@@ -1,7 +1,8 @@
 """Slots, zygotes and the loop that runs many jobs over them.
 
-A slot is the right to run one job at a time; it owns one zygote per variant, started when first
-needed. Slots go to waiting threads in the order in which they asked.
+A slot is the right to run one job at a time. It owns one zygote per variant, and beside it a lean one
+for programs that import little, each started when first needed. Slots go to waiting threads in the
+order in which they asked.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from code_envs.errors import ExecutorClosed, ExecutorError, IsolationUnavailable
 from code_envs.executor import wire
 from code_envs.executor.client import Zygote, ZygoteDied
 from code_envs.executor.frame import MAX_REQUEST
+from code_envs.executor.preload import is_lean
 from code_envs.executor.types import Execution, Isolation, Job, Limits, Status
 
 __all__ = ["Batch", "Pool", "Slot"]
 
+Kind = tuple[int, bool]  # of a zygote: its variant, and whether it is lean
 _ATTEMPTS = 2
 _CLOSE_SECONDS = 10.0
 
@@ -29,7 +32,7 @@ class Slot:
     """The right to run one job at a time."""
 
     def __init__(self) -> None:
-        self.zygotes: dict[int, Zygote] = {}
+        self.zygotes: dict[Kind, Zygote] = {}
 
     def close(self) -> None:
         """End the zygotes."""
@@ -61,8 +64,8 @@ class Pool:
         self._changed = threading.Condition()
 
     def adopt(self, zygote: Zygote) -> None:
-        """Give a fresh pool a zygote that runs already."""
-        self._free[-1].zygotes[0] = zygote
+        """Give a fresh pool a lean zygote that runs already."""
+        self._free[-1].zygotes[0, True] = zygote
 
     def acquire(self, wait: bool) -> Slot | None:
         """Take a slot.
@@ -133,8 +136,8 @@ class Pool:
 class _Run:
     """One job on one slot."""
 
-    def __init__(self, slot: Slot, zygote: Zygote, index: int) -> None:
-        self.slot, self.zygote, self.index = slot, zygote, index
+    def __init__(self, slot: Slot, kind: Kind, zygote: Zygote, index: int) -> None:
+        self.slot, self.kind, self.zygote, self.index = slot, kind, zygote, index
 
 
 class Batch:
@@ -186,14 +189,17 @@ class Batch:
                 raise
 
     def _start(self, slot: Slot, index: int) -> None:
-        variant = self.jobs[index].variant
-        zygote = slot.zygotes.get(variant)
+        job = self.jobs[index]
+        kind = job.variant, is_lean(job.program)
+        zygote = slot.zygotes.get(kind)
         if zygote is None:
             try:
-                zygote = slot.zygotes[variant] = Zygote(self.isolation, variant, python=self.python)
+                zygote = slot.zygotes[kind] = Zygote(self.isolation, kind[0], lean=kind[1], python=self.python)
             except OSError as error:
                 raise ExecutorError(f"No sandbox process can be started: {error}.") from error
-        run = _Run(slot, zygote, index)
+            if self.pool.closed:  # before it could be seen and ended
+                raise ExecutorClosed("The executor was closed while a run began.")
+        run = _Run(slot, kind, zygote, index)
         self._active[zygote.fileno()] = run
         self._poll.register(zygote.fileno(), select.POLLIN)
         if zygote.ready:
@@ -251,7 +257,7 @@ class Batch:
     def _discard(self, run: _Run) -> None:
         """Give the slot back without its zygote, whose state is unknown."""
         self._leave(run)
-        run.slot.zygotes.pop(self.jobs[run.index].variant).close()
+        run.slot.zygotes.pop(run.kind).close()
         self.pool.release(run.slot)
 
     def _fail(self, run: _Run, reason: str) -> None:

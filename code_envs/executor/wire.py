@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -331,8 +332,16 @@ class _Frame:
 
 
 def _decodes(value: bytes) -> bool:
+    return _decodes_short(value) if len(value) <= _SHORT else _try_decode(value)
+
+
+def _try_decode(value: bytes) -> bool:
     try:
         decode(value)
     except DecodeError:
         return False
     return True
+
+
+_SHORT = 64
+_decodes_short = lru_cache(maxsize=4096)(_try_decode)  # most results are short, and groups repeat them

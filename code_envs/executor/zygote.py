@@ -221,9 +221,10 @@ def _hide_machinery() -> None:
 def main() -> None:
     """Read the configuration, start, and name on standard error what prevented it."""
     try:
-        preload()
+        config = json.loads(sys.argv[1])
+        preload(lean=config["lean"])
         child.warm_up()
-        Zygote(json.loads(sys.argv[1])).start()
+        Zygote(config).start()
     except Exception as error:
         os.write(2, f"{error}\n".encode("utf-8", "replace"))
         os._exit(3)

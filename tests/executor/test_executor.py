@@ -16,7 +16,7 @@ import pytest
 
 from code_envs.codec import encode
 from code_envs.errors import ConfigError, ExecutorClosed, ExecutorError, IsolationUnavailable, ValueRefused
-from code_envs.executor import Executor, Isolation, Job, Limits, Status, shared_executor
+from code_envs.executor import Executor, Isolation, Job, Limits, Status, pool, shared_executor
 
 ADD = "def f(a, b):\n    return a + b"
 DEADLOCK = "import _thread\ndef f():\n    lock = _thread.allocate_lock()\n    while True: lock.acquire()"
@@ -348,6 +348,21 @@ def test_close_ends_runs_in_flight_and_waiting():
     for thread in threads:
         thread.join(20)
     assert [type(ending) for ending in endings] == [ExecutorClosed] * 3
+
+
+def test_close_ends_a_run_whose_sandbox_has_just_been_started(monkeypatch):
+    class Closing(pool.Zygote):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            threading.Thread(target=executor.close).start()
+            while not executor._pool.closed:
+                time.sleep(0.01)
+
+    executor = Executor(workers=1)
+    assert executor.isolation
+    monkeypatch.setattr(pool, "Zygote", Closing)
+    with pytest.raises(ExecutorClosed, match="while a run began"):
+        executor.run(DEADLOCK, "f", [()])
 
 
 def test_the_shared_executor_is_one_and_comes_back_after_close():
