@@ -40,7 +40,8 @@ LENGTH = struct.Struct("<I")
 RESULT = struct.Struct("<BBII")  # finished, one record stands for all calls, records, bytes captured
 RECORD = struct.Struct("<BBHHI")  # claim, mutated, then the lengths of exception name, message and value
 COMMAND = struct.Struct("<ddQQ")  # wall seconds, CPU seconds, memory bytes, largest file of a script or 0
-REPLY = struct.Struct("<iBddQ")  # wait status, timed out, CPU seconds, wall seconds, peak memory in KiB
+# wait status, timed out, CPU seconds, wall seconds, peak memory in KiB on top of the zygote's own
+REPLY = struct.Struct("<iBddQ")
 
 # What a child can claim, by code: the values of ``Status`` that are not read from the kernel.
 CLAIMS = ("ok", "raised", "memory", "recursion", "too_large", "exited")

@@ -60,7 +60,8 @@ class Zygote:
     def start(self) -> NoReturn:
         """Confine this process, split into monitor and zygote, and serve."""
         _write_score()
-        self.base = _address_space() + 2 * MAP_BYTES + _SLACK
+        space, self.resident = _memory()
+        self.base = space + 2 * MAP_BYTES + _SLACK
         confine.drop_user(self.libc)
         if self.level == "full":
             confine.enter_namespaces(self.libc)
@@ -180,7 +181,8 @@ class Zygote:
             if signal.sigtimedwait([signal.SIGCHLD], min(left, _SLICE)) is None:
                 self._leave_if_alone()
         cpu = usage.ru_utime + usage.ru_stime
-        reply = REPLY.pack(status, late, cpu, clock.now(self.libc) - start, usage.ru_maxrss)
+        peak = max(0, usage.ru_maxrss - (self.resident >> 10))
+        reply = REPLY.pack(status, late, cpu, clock.now(self.libc) - start, peak)
         try:
             os.write(self.control, reply)
         except OSError:
@@ -201,8 +203,10 @@ def _write_score() -> None:
         pass  # no /proc, or a stricter container
 
 
-def _address_space() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+def _memory() -> tuple[int, int]:
+    """Bytes of address space, and how many of them are in memory."""
+    space, resident = Path("/proc/self/statm").read_text().split()[:2]
+    return int(space) * resource.getpagesize(), int(resident) * resource.getpagesize()
 
 
 def _hide_machinery() -> None:
