@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test lint bench format syscalls clean
 
 demo: $(VENV)/.ready-report
 	$(BIN)/code-envs demo -o runs/demo
@@ -36,6 +36,10 @@ $(VENV)/bin/python:
 $(VENV)/.ready-%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	@touch $@
+
+# For headers of another place: make syscalls HEADERS='--x86-64 ... --aarch64 ... --version ...'
+syscalls: $(VENV)/.ready-dev
+	$(BIN)/python tests/executor/build_syscalls.py $(HEADERS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
