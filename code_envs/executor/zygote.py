@@ -59,6 +59,7 @@ class Zygote:
 
     def start(self) -> NoReturn:
         """Confine this process, split into monitor and zygote, and serve."""
+        _reset_signals()
         _write_score()
         space, self.resident = _memory()
         self.base = space + 2 * MAP_BYTES + _SLACK
@@ -193,6 +194,13 @@ class Zygote:
         poll.register(self.control, 0)
         if poll.poll(0):
             os._exit(0)  # the client has gone; the kernel ends the child with us
+
+
+def _reset_signals() -> None:
+    """Stop ignoring what the client ignores, which an exec keeps: limits and reaping rest on signals."""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # these Python itself ignores
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _write_score() -> None:
