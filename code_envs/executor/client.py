@@ -42,12 +42,15 @@ class _Shared:
 
     def __init__(self, name: str, writable: bool) -> None:
         self.descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.descriptor, MAP_BYTES)
-        self.memory = mmap(self.descriptor, MAP_BYTES)
-        fcntl.fcntl(self.descriptor, _F_ADD_SEALS, _SEAL_SEAL | _SEAL_SHRINK | _SEAL_GROW)
-        # opened anew, so that a read-only descriptor can never be mapped writable
-        mode = os.O_RDWR if writable else os.O_RDONLY
-        self.theirs = os.open(f"/proc/self/fd/{self.descriptor}", mode | os.O_CLOEXEC)
+        with ExitStack() as undo:
+            undo.callback(os.close, self.descriptor)
+            os.ftruncate(self.descriptor, MAP_BYTES)
+            self.memory = undo.enter_context(mmap(self.descriptor, MAP_BYTES))
+            fcntl.fcntl(self.descriptor, _F_ADD_SEALS, _SEAL_SEAL | _SEAL_SHRINK | _SEAL_GROW)
+            # opened anew, so that a read-only descriptor can never be mapped writable
+            mode = os.O_RDWR if writable else os.O_RDONLY
+            self.theirs = os.open(f"/proc/self/fd/{self.descriptor}", mode | os.O_CLOEXEC)
+            undo.pop_all()
 
     def wipe(self) -> None:
         """Leave nothing of this run to the next one."""
