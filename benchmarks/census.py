@@ -5,13 +5,16 @@ Read from ``/proc``, from outside, so that nothing under test is asked about its
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
+import time
+from collections import Counter
 from pathlib import Path
 
 import msgspec
 
-__all__ = ["Residue", "Sample", "find_sandboxes", "find_zygotes", "take_residue", "take_sample"]
+__all__ = ["Residue", "Sample", "find_left", "find_sandboxes", "find_zygotes", "take_residue", "take_sample"]
 
 _NOBODY = 65534  # the sandbox's user where the client is root
 _SHARED_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
@@ -116,6 +119,33 @@ def take_residue() -> Residue:
         threads=tuple(sorted(_threads())),
         files=_files(),
     )
+
+
+def find_left(before: Residue, seconds: float = 20.0) -> list[str]:
+    """Name what this process holds beyond what it held before.
+
+    Args:
+        before: What it held before.
+        seconds: How long to wait for processes and threads that are ending.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        gc.collect()
+        left = _compare(before, take_residue())
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.02)
+
+
+def _compare(before: Residue, after: Residue) -> list[str]:
+    left = [f"process {pid}" for pid in sorted(after.processes - before.processes)]
+    left += [f"file {name}" for name in sorted(after.files - before.files)]
+    for what in ("descriptors", "threads"):
+        more = Counter(getattr(after, what)) - Counter(getattr(before, what))
+        left += [f"{count} {what}: {name}" for name, count in more.items()]
+    if after.shared_maps > before.shared_maps:
+        left.append(f"{after.shared_maps - before.shared_maps} shared memory maps")
+    return left
 
 
 def _files() -> frozenset[str]:

@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 import typer
 
-from code_envs.benchmarks.census import Residue, Sample, find_sandboxes, take_residue, take_sample
+from code_envs.benchmarks.census import Sample, find_left, find_sandboxes, take_residue, take_sample
 from code_envs.benchmarks.trials import HOSTILE, draw_trial
 from code_envs.errors import ConfigError
 from code_envs.executor import Executor, Status, pool
@@ -199,7 +199,7 @@ def endure(
         retries=len(failures) - run.infra,
         samples=measured,
         growth=find_growth(measured),
-        residue=_compare(before),
+        residue=find_left(before),
     )
 
 
@@ -245,20 +245,6 @@ def compare_ends(samples: Sequence[Sample]) -> dict[str, tuple[float, float]]:
         )
         for name in names
     }
-
-
-def _compare(before: Residue) -> list[str]:
-    """Name what is left, after a moment for processes that are ending."""
-    end = time.monotonic() + 10
-    while True:
-        gc.collect()
-        after = take_residue()
-        if after == before or time.monotonic() > end:
-            break
-        time.sleep(0.05)
-    fields = Residue.__struct_fields__
-    changed = [name for name in fields if getattr(after, name) != getattr(before, name)]
-    return [f"{name}: {getattr(before, name)} before, {getattr(after, name)} after" for name in changed]
 
 
 def main(

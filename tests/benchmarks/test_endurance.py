@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import threading
 
 import msgspec
@@ -11,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from code_envs.benchmarks import endurance
-from code_envs.benchmarks.census import Sample, find_zygotes, take_residue, take_sample
+from code_envs.benchmarks.census import Sample, find_left, find_zygotes, take_residue, take_sample
 from code_envs.benchmarks.trials import HONEST, HOSTILE, draw_trial
 from code_envs.errors import ConfigError
 from code_envs.executor import Execution, Executor, Limits, Status
@@ -67,23 +68,27 @@ def test_growth_is_found(name, step):
     assert found.startswith(f"{name} grew from ")
 
 
-def test_residue_is_found():
+def test_residue_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = take_residue()
-    held = Executor(workers=1)
-    held.run("def f(): return 1", "f", [()])
-    left = take_residue()
-    held.close()
-    assert len(left.processes - before.processes) == 2
-    assert left.shared_maps > before.shared_maps
-    assert len(left.descriptors) > len(before.descriptors)
+    with Executor(workers=1) as held:
+        held.run("def f(): return 1", "f", [()])
+        (tmp_path / "left").touch()
+        left = find_left(before, seconds=0)
+        assert sum(line.startswith("process ") for line in left) == 2
+        assert f"file {tmp_path}/left" in left
+        assert "2 shared memory maps" in left
+        assert any("descriptors: /memfd:request" in line for line in left)
+    assert find_left(before, seconds=1) == [f"file {tmp_path}/left"]
 
 
 def test_a_sample_measures_this_client():
     with Executor(workers=1) as executor:
+        before = take_sample(0)
         executor.run("def f(): return 1", "f", [()])
         sample = take_sample(7)
         assert sample.runs == 7
-        assert sample.processes == 2
+        assert sample.processes == before.processes + 2
         assert sample.zygote_kib > 5000
         assert sample.client_kib > sample.zygote_kib
 
@@ -91,9 +96,10 @@ def test_a_sample_measures_this_client():
 def test_the_kill_of_a_small_program_is_not_blamed_on_its_memory():
     """A zygote's own memory is more than half of a small limit."""
     deadlock = HOSTILE["deadlock"][0].replace("\n", "\n    ")
+    others = set(find_zygotes(os.getpid()))
     with Executor(workers=1) as executor:
         executor.run("def f(): return 1", "f", [()])
-        (zygote,) = find_zygotes(os.getpid())
+        (zygote,) = set(find_zygotes(os.getpid())) - others
 
         def strike():
             os.kill(endurance._wait_for_child(zygote), signal.SIGKILL)
