@@ -26,7 +26,7 @@ import numpy as np
 import typer
 
 from code_envs.benchmarks.census import Sample, find_left, find_sandboxes, take_residue, take_sample
-from code_envs.benchmarks.trials import HOSTILE, draw_trial
+from code_envs.benchmarks.trials import draw_trial
 from code_envs.errors import ConfigError
 from code_envs.executor import Executor, Status, pool
 
@@ -100,7 +100,7 @@ class _Endurance:
             for trial, done in zip(part, results, strict=True):
                 self.statuses.update(str(one.status) for one in done)
                 self.infra += any(one.status is Status.INFRA for one in done)
-                self.attacks += trial.name in HOSTILE
+                self.attacks += not trial.expected
                 if fault := trial.find_fault(done):
                     self.wrong.append(fault)
         self.seconds = time.perf_counter() - start

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from code_envs.codec import encode
 from code_envs.executor import Execution, Job, Limits, Status
 from code_envs.executor.probes import attacker
 
-__all__ = ["HONEST", "HOSTILE", "Trial", "draw_trial"]
+__all__ = ["HONEST", "HOSTILE", "HOSTILE_SCRIPTS", "SCRIPTS", "Trial", "Wanted", "draw_trial"]
 
 _HONEST_LIMITS = Limits(cpu_seconds=2.0, wall_seconds=20.0)
 _SMALL = Limits(cpu_seconds=0.05, wall_seconds=10.0, memory_mib=32, stdout_bytes=2000, result_bytes=10_000)
@@ -58,7 +59,7 @@ _FRAMES = (
 # name -> what f() does, how it may end
 HOSTILE: dict[str, tuple[str, tuple[Status, ...]]] = {
     "fork bomb": ("while True: os.fork()", (Status.RAISED,)),
-    "thread flood": ("import threading\nwhile True: threading.Thread(target=print).start()", (Status.RAISED,)),
+    "thread flood": ("import _thread\nwhile True: _thread.start_new_thread(print, ())", (Status.RAISED,)),
     "memory, in pieces": ("held = []\nwhile True: held.append(bytearray(1 << 20))", (Status.MEMORY,)),
     "memory, at once": ("return len(bytearray(1 << 40))", (Status.MEMORY,)),
     "endless recursion": ("def g(): return g()\ng()", (Status.RECURSION,)),
@@ -105,22 +106,49 @@ HOSTILE: dict[str, tuple[str, tuple[Status, ...]]] = {
 }
 
 
+# Whole programs that read standard input; the trusted side runs them too.
+SCRIPTS = {
+    "script with input()": "n = int(input())\nprint(n * 7, len(input()), sep='|')",
+    "script with a loop": "import sys\nnext(sys.stdin)\nfor line in sys.stdin:\n    print(line.rstrip()[::-1])",
+    "script that raises": "n = int(input())\nprint(n)\nif n % 2: raise ValueError(f'{n} is odd')",
+}
+# name -> what a hostile script does, how it may end
+HOSTILE_SCRIPTS = {
+    "script: endless output": ("while True: print('x' * 1000)", (Status.TOO_LARGE, Status.CPU, Status.RAISED)),
+    "script: endless input": ("while True: open(0).read()", (Status.RAISED, Status.CPU)),
+    "script: garbage": ("import os\nos.write(1, bytes(range(256)) * 9)\nos._exit(7)", (Status.EXITED,)),
+    "script: closed streams": ("import os\nfor n in range(3): os.close(n)\nos._exit(0)", (Status.OK,)),
+    "script: deadlock": ("import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()", (Status.WALL,)),
+    "script: fork bomb": ("import os\nwhile True: os.fork()", (Status.RAISED,)),
+    "script: memory": ("held = []\nwhile True: held.append(bytearray(1 << 20))", (Status.MEMORY,)),
+    "script: kill": ("import os\nos.kill(1, 9)", (Status.FORBIDDEN,)),
+}
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What one call of an honest program must give."""
+
+    status: Status
+    value: bytes = b""
+    exception: str = ""
+    mutated: bool = False
+    stdout: str = ""
+
+
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """One program and what may come of it.
 
     Attributes:
-        name: A key of ``HONEST`` or ``HOSTILE``.
+        name: What it is.
         job: The program and its calls.
-        ends: How each call may end.
-        expected: What each call of an honest program must give: status, value, exception, mutated.
-        stdout: What an honest program must have printed.
+        ends: How each call of a hostile program may end.
+        expected: What each call of an honest program must give; empty for a hostile one.
     """
 
     name: str
     job: Job
     ends: tuple[Status, ...] = ()
-    expected: Sequence[tuple[Status, bytes, str, bool]] = ()
-    stdout: str = ""
+    expected: Sequence[Wanted] = ()
 
     def find_fault(self, done: Sequence[Execution]) -> str:
         """Say in words what is wrong with the outcome; empty if nothing is, or if the sandbox failed."""
@@ -130,11 +158,9 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
             odd = [one for one in done if one.status not in self.ends]
             return f"{self.name}: {odd[0].status}: {odd[0].exception} {odd[0].message}" if odd else ""
         for one, wanted in zip(done, self.expected, strict=True):
-            got = (one.status, one.value, one.exception, one.mutated)
+            got = Wanted(one.status, one.value, one.exception, one.mutated, one.stdout)
             if got != wanted:
                 return f"{self.name}: {got} instead of {wanted} ({one.message})"
-        if done[0].stdout != self.stdout:
-            return f"{self.name}: printed {done[0].stdout!r} instead of {self.stdout!r}"
         return ""
 
 
@@ -147,20 +173,42 @@ def draw_trial(rng: np.random.Generator, hostile: float) -> Trial:
     """
     mark = f"# {rng.integers(1 << 62)}\n"  # no two programs are the same text
     if rng.random() < hostile:
+        return _draw_hostile(rng, mark)
+    variant = int(rng.random() < 0.1)
+    if rng.random() < 0.15:
+        name = list(SCRIPTS)[rng.integers(len(SCRIPTS))]
+        texts = [f"{number}\n{text}\n{text[::2]}\n" for number, _, text in _draw_calls(rng)]
+        calls = [encode((text,), ordered=True) for text in texts]
+        job = Job(program=mark + SCRIPTS[name], entry="", calls=calls, limits=_HONEST_LIMITS, variant=variant)
+        return Trial(name=name, job=job, expected=[_expect_script(SCRIPTS[name], text) for text in texts])
+    name = list(HONEST)[rng.integers(len(HONEST))]
+    arguments, isolated = _draw_calls(rng), bool(rng.random() < 0.1)
+    job = Job(
+        program=mark + HONEST[name],
+        entry="f",
+        calls=[encode(one, ordered=True) for one in arguments],
+        limits=_HONEST_LIMITS,
+        variant=variant,
+        isolate_calls=isolated,
+    )
+    return Trial(name=name, job=job, expected=_expect(HONEST[name], arguments, isolated))
+
+
+def _draw_hostile(rng: np.random.Generator, mark: str) -> Trial:
+    if rng.random() < 0.2:
+        name = list(HOSTILE_SCRIPTS)[rng.integers(len(HOSTILE_SCRIPTS))]
+        program, ends = HOSTILE_SCRIPTS[name]
+        entry, calls = "", [encode(("1\n",), ordered=True)]
+    else:
         name = list(HOSTILE)[rng.integers(len(HOSTILE))]
         body, ends = HOSTILE[name]
-        limits = _SHORT if Status.WALL in ends else _SMALL
-        job = Job(program=mark + attacker(body), entry="f", calls=[encode((), ordered=True)], limits=limits)
-        return Trial(name=name, job=job, ends=ends)
-    name = list(HONEST)[rng.integers(len(HONEST))]
-    calls = [_draw_arguments(rng) for _ in range(rng.integers(1, 6))]
-    encoded = [encode(arguments, ordered=True) for arguments in calls]
-    job = Job(
-        program=mark + HONEST[name], entry="f", calls=encoded, limits=_HONEST_LIMITS, variant=int(rng.random() < 0.1)
-    )
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        expected = [_expect(_compiled(name), arguments) for arguments in calls]
-    return Trial(name=name, job=job, expected=expected, stdout=printed.getvalue())
+        program, entry, calls = attacker(body), "f", [encode((), ordered=True)]
+    limits = _SHORT if Status.WALL in ends else _SMALL
+    return Trial(name=name, job=Job(program=mark + program, entry=entry, calls=calls, limits=limits), ends=ends)
+
+
+def _draw_calls(rng: np.random.Generator) -> list[tuple[int, list[int], str]]:
+    return [_draw_arguments(rng) for _ in range(rng.integers(1, 6))]
 
 
 def _draw_arguments(rng: np.random.Generator) -> tuple[int, list[int], str]:
@@ -169,17 +217,33 @@ def _draw_arguments(rng: np.random.Generator) -> tuple[int, list[int], str]:
     return int(rng.integers(500)), [int(item) for item in items], "".join(map(chr, letters))
 
 
-def _compiled(name: str) -> Callable[..., object]:
+def _expect(source: str, calls: Sequence[tuple[object, ...]], isolated: bool) -> list[Wanted]:
     space: dict[str, Any] = {}
-    exec(HONEST[name], space)  # our own source
-    found: Callable[..., object] = space["f"]
-    return found
+    exec(source, space)  # our own source
+    found = []
+    for arguments in calls:
+        before = encode(arguments, ordered=True)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            try:
+                value = encode(space["f"](*arguments))
+            except ValueError:
+                found.append(Wanted(Status.RAISED, exception="ValueError"))
+                continue
+        mutated = encode(arguments, ordered=True) != before
+        found.append(Wanted(Status.OK, value, "", mutated, printed.getvalue()))
+    if isolated:
+        return found
+    together = "".join(one.stdout for one in found)
+    return [msgspec.structs.replace(one, stdout=together) for one in found]
 
 
-def _expect(function: Callable[..., object], arguments: tuple[object, ...]) -> tuple[Status, bytes, str, bool]:
-    before = encode(arguments, ordered=True)
+def _expect_script(source: str, text: str) -> Wanted:
+    before, sys.stdin = sys.stdin, io.StringIO(text)
     try:
-        value = encode(function(*arguments))
-    except ValueError as error:
-        return Status.RAISED, b"", type(error).__name__, False
-    return Status.OK, value, "", encode(arguments, ordered=True) != before
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(source, {})  # our own source
+    except ValueError:
+        return Wanted(Status.RAISED, exception="ValueError", stdout=printed.getvalue())
+    finally:
+        sys.stdin = before
+    return Wanted(Status.OK, encode(printed.getvalue()), stdout=printed.getvalue())

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from code_envs.benchmarks import endurance
 from code_envs.benchmarks.census import Sample, find_left, find_zygotes, take_residue, take_sample
-from code_envs.benchmarks.trials import HONEST, HOSTILE, draw_trial
+from code_envs.benchmarks.trials import HONEST, HOSTILE, HOSTILE_SCRIPTS, SCRIPTS, draw_trial
 from code_envs.errors import ConfigError
 from code_envs.executor import Execution, Executor, Limits, Status
 
@@ -31,8 +31,8 @@ def test_some_hundred_runs_under_strikes_hold():
 
 def test_every_kind_of_program_ends_as_it_must(executor):
     rng = np.random.default_rng([3, 1])
-    trials = {trial.name: trial for trial in (draw_trial(rng, 0.7) for _ in range(800))}
-    assert set(trials) == {*HONEST, *HOSTILE}
+    trials = {trial.name: trial for trial in (draw_trial(rng, 0.7) for _ in range(1200))}
+    assert set(trials) == {*HONEST, *HOSTILE, *SCRIPTS, *HOSTILE_SCRIPTS}
     results = executor.run_jobs([trial.job for trial in trials.values()])
     assert [
         fault for trial, done in zip(trials.values(), results, strict=True) if (fault := trial.find_fault(done))
@@ -43,11 +43,10 @@ def test_wrong_verdicts_are_found():
     rng = np.random.default_rng([3, 2])
     trials = {trial.name: trial for trial in (draw_trial(rng, 0.5) for _ in range(400))}
     honest, hostile = trials["arithmetic"], trials["fork bomb"]
-    right = [Execution(status=status, value=value) for status, value, _, _ in honest.expected]
+    right = [Execution(status=one.status, value=one.value, stdout=one.stdout) for one in honest.expected]
     assert honest.find_fault(right) == ""
-    assert "instead of" in honest.find_fault([msgspec.structs.replace(right[0], value=b"i0;"), *right[1:]])
-    assert "instead of" in honest.find_fault([msgspec.structs.replace(right[0], mutated=True), *right[1:]])
-    assert "printed" in honest.find_fault([msgspec.structs.replace(one, stdout="x") for one in right])
+    for change in ({"value": b"i0;"}, {"mutated": True}, {"stdout": "x"}, {"status": Status.RAISED}):
+        assert "instead of" in honest.find_fault([msgspec.structs.replace(right[0], **change), *right[1:]])
     assert honest.find_fault([Execution(status=Status.WALL)] * len(right)) != ""
     assert hostile.find_fault([Execution(status=Status.OK)]).startswith("fork bomb: ok")
     assert hostile.find_fault([Execution(status=Status.INFRA)]) == ""
