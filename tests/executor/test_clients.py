@@ -315,6 +315,29 @@ def test_a_killed_client_leaves_no_file(tmp_path):
     assert take_residue().files == frozenset() or os.getuid() != 0
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.05, 0.1, 0.2, 0.4, 0.8])
+def test_nothing_survives_a_client_that_is_killed_while_it_starts(moment):
+    """Killed at any moment: while its zygotes load, confine themselves, or run functions and scripts."""
+    code = DESCRIPTORS + (
+        "print('begins', flush=True)\n"
+        "from code_envs.executor import Job\n"
+        "from code_envs.codec import encode\n"
+        "busy = 'def f(text):\\n while True: pass'\n"
+        "call = [encode(('text',), ordered=True)]\n"
+        "jobs = [Job(program=busy, entry='f', calls=call, variant=n) for n in range(4)]\n"
+        "jobs += [Job(program='while True: pass', entry='', calls=call, variant=n) for n in range(4)]\n"
+        "Executor(workers=4).run_jobs(jobs)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout.readline() == "begins\n"
+        time.sleep(moment)
+        client.kill()
+    end = time.monotonic() + 20
+    while find_sandboxes(client.pid):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_a_deadlock_in_one_thread_holds_up_no_other():
     lock = "import threading\nlock = threading.Lock()\ndef f():\n    lock.acquire()\n    lock.acquire()"
     with Executor(workers=2) as executor, ThreadPoolExecutor(1) as threads:
