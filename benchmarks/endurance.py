@@ -160,6 +160,7 @@ def endure(
     kill_every: float = 100.0,
     seed: int = 0,
     samples: int = _SAMPLES,
+    python: str = "",
 ) -> Outcome:
     """Run many programs under attack from inside and outside, and measure.
 
@@ -170,6 +171,7 @@ def endure(
         kill_every: Programs between two strikes on processes of the sandbox, on average; 0 for none.
         seed: Decides on programs and strikes; their timing is the machine's.
         samples: How often to measure.
+        python: The interpreter that runs the programs; this one if empty.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -179,7 +181,7 @@ def endure(
     gc.collect()
     before, start = take_residue(), time.perf_counter()
     measured: list[Sample] = []
-    with _count_failures() as failures, Executor(workers=workers) as executor:
+    with _count_failures() as failures, Executor(workers=workers, python=python or None) as executor:
         run = _Endurance(executor, hostile, kill_every, seed)
         with ThreadPoolExecutor(_THREADS) as threads:
             while run.runs < runs:
@@ -256,10 +258,11 @@ def main(
         float, typer.Option("--kill-every", min=0, help="Programs between two killed processes, on average; 0: none.")
     ] = 100.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which programs and strikes are drawn.")] = 0,
+    python: Annotated[str, typer.Option("--python", help="The interpreter that runs the programs.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Run the sandbox for long, under attack from inside and outside, and look for wrong verdicts and leaks."""
-    outcome = endure(runs, workers=workers, hostile=hostile, kill_every=kill_every, seed=seed)
+    outcome = endure(runs, workers=workers, hostile=hostile, kill_every=kill_every, seed=seed, python=python)
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(outcome), indent=2).decode())
     else:
