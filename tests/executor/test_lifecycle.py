@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from code_envs.benchmarks.census import find_left, find_sandboxes, take_residue
 from code_envs.executor import Executor, Limits, Status, client
 
 ADD = "def f(a, b):\n    return a + b"
@@ -21,25 +22,10 @@ SLOW = "def f(n):\n    for _ in range(8_000_000): pass\n    return n"
 DEADLOCK = "import _thread\ndef f():\n    lock = _thread.allocate_lock()\n    while True: lock.acquire()"
 
 
-def sandboxes(client_pid):
-    """The processes (monitors, zygotes, children) that a client has started, ended ones excluded."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_bytes()
-                parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-            if b"zygote.py" in words and b'"client": %d}' % client_pid in words:
-                found[int(folder.name)] = parent
-    return found
-
-
 def zygotes(executor):
     """The inner processes: those whose parent is a monitor."""
     monitors = {zygote.pid for slot in executor._pool._slots for zygote in slot.zygotes.values()}
-    return [pid for pid, parent in sandboxes(os.getpid()).items() if parent in monitors]
+    return [pid for pid, parent in find_sandboxes(os.getpid()).items() if parent in monitors]
 
 
 def wait_until(condition, seconds=20.0):
@@ -49,23 +35,13 @@ def wait_until(condition, seconds=20.0):
         time.sleep(0.02)
 
 
-def descriptors():
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def maps():
-    return Path("/proc/self/maps").read_text().count("memfd:")
-
-
 @contextmanager
 def nothing_left():
-    """Check that a block leaves no process, descriptor or memory map."""
+    """Check that a block leaves no process, descriptor, thread, file or memory map."""
     gc.collect()
-    before = sandboxes(os.getpid()), descriptors(), maps()
+    before = take_residue()
     yield
-    gc.collect()
-    wait_until(lambda: sandboxes(os.getpid()) == before[0])
-    assert (descriptors(), maps()) == before[1:]
+    assert find_left(before) == []
 
 
 def test_close_leaves_nothing():
@@ -99,7 +75,7 @@ def test_a_sandbox_killed_between_runs_is_replaced(victim):
         (inner,) = zygotes(executor)
         (outer,) = [zygote.pid for slot in executor._pool._slots for zygote in slot.zygotes.values()]
         os.kill(outer if victim == "monitor" else inner, signal.SIGKILL)
-        wait_until(lambda: inner not in sandboxes(os.getpid()))
+        wait_until(lambda: inner not in find_sandboxes(os.getpid()))
         assert executor.run(ADD, "f", [(2, 2)])[0].result() == 4
 
 
@@ -118,7 +94,7 @@ def test_a_sandbox_killed_twice_is_infra():
 
     def killer(executor):
         while not stop.wait(0.02):
-            for pid in sandboxes(os.getpid()):
+            for pid in find_sandboxes(os.getpid()):
                 if pid not in known:
                     try:
                         os.kill(pid, signal.SIGKILL)
@@ -128,7 +104,7 @@ def test_a_sandbox_killed_twice_is_infra():
     with nothing_left(), Executor(workers=1) as executor:
         known = set()
         executor.run(ADD, "f", [(1, 2)])
-        known = set(sandboxes(os.getpid())) - set(zygotes(executor))
+        known = set(find_sandboxes(os.getpid())) - set(zygotes(executor))
         known -= {zygote.pid for slot in executor._pool._slots for zygote in slot.zygotes.values()}
         thread = threading.Thread(target=killer, args=(executor,))
         thread.start()
@@ -183,16 +159,16 @@ def start_client(how, **settings):
 def test_nothing_survives_a_client_that_is_killed(how):
     with start_client(how) as process:
         assert process.stdout.readline().startswith("ready")
-        wait_until(lambda: len(sandboxes(process.pid)) >= (2 if how == "idle" else 6))
+        wait_until(lambda: len(find_sandboxes(process.pid)) >= (2 if how == "idle" else 6))
         process.kill()
-    wait_until(lambda: not sandboxes(process.pid))
+    wait_until(lambda: not find_sandboxes(process.pid))
 
 
 def test_nothing_survives_a_client_that_just_exits():
     with start_client("exit") as process:
         assert process.stdout.readline().startswith("ready")
     assert process.returncode == 0
-    wait_until(lambda: not sandboxes(process.pid))
+    wait_until(lambda: not find_sandboxes(process.pid))
 
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
