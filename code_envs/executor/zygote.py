@@ -68,10 +68,12 @@ class Zygote:
             confine.enter_namespaces(self.libc)
         self.landlock = self._enter_landlock()
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD, signal.SIGTERM])
+        lifeline, held = os.pipe()  # open at the other end as long as the monitor lives
         pid = os.fork()
         if pid:
             self._watch(pid)
-        self._serve()
+        os.close(held)
+        self._serve(lifeline)
 
     def _enter_landlock(self) -> int:
         if self.level not in ("full", "no_userns"):
@@ -103,12 +105,15 @@ class Zygote:
                 os.kill(zygote, signal.SIGKILL)
         os._exit(0)
 
-    def _serve(self) -> NoReturn:
+    def _serve(self, lifeline: int) -> NoReturn:
         request = mmap(self.maps[0], MAP_BYTES, MAP_SHARED, PROT_READ)
         result = mmap(self.maps[1], MAP_BYTES, MAP_SHARED, PROT_READ | PROT_WRITE)
         if self.landlock:
             confine.enter_landlock(self.libc)  # a second one, so that the monitor is outside
         confine.die_with_parent(self.libc, os.getppid())
+        if _is_hung_up(lifeline):  # the monitor ended before the line above
+            os._exit(0)
+        os.close(lifeline)
         frozen = clock.freeze(self.libc, self.arch, clock.epoch(self.variant))
         self.filters = [bpf.prepare(rules(self.arch)) for rules in (policy.child_filter, policy.script_filter)]
         self.alarm = clock.Alarm(self.libc, signal.SIGPROF)
@@ -190,10 +195,15 @@ class Zygote:
             os._exit(0)  # the client has gone
 
     def _leave_if_alone(self) -> None:
-        poll = select.poll()
-        poll.register(self.control, 0)
-        if poll.poll(0):
+        if _is_hung_up(self.control):
             os._exit(0)  # the client has gone; the kernel ends the child with us
+
+
+def _is_hung_up(descriptor: int) -> bool:
+    """Whether the other end of a pipe or socket is closed."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return bool(poll.poll(0))
 
 
 def _reset_signals() -> None:
