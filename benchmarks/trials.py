@@ -60,7 +60,7 @@ _FRAMES = (
 HOSTILE: dict[str, tuple[str, tuple[Status, ...]]] = {
     "fork bomb": ("while True: os.fork()", (Status.RAISED,)),
     "thread flood": ("import _thread\nwhile True: _thread.start_new_thread(print, ())", (Status.RAISED,)),
-    "memory, in pieces": ("held = []\nwhile True: held.append(bytearray(1 << 20))", (Status.MEMORY,)),
+    "memory, in pieces": ("held = []\nwhile True: held.append(bytearray(1 << 20))", (Status.MEMORY, Status.CPU)),
     "memory, at once": ("return len(bytearray(1 << 40))", (Status.MEMORY,)),
     "endless recursion": ("def g(): return g()\ng()", (Status.RECURSION,)),
     "recursion past its limit": (
@@ -120,7 +120,7 @@ HOSTILE_SCRIPTS = {
     "script: closed streams": ("import os\nfor n in range(3): os.close(n)\nos._exit(0)", (Status.OK,)),
     "script: deadlock": ("import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()", (Status.WALL,)),
     "script: fork bomb": ("import os\nwhile True: os.fork()", (Status.RAISED,)),
-    "script: memory": ("held = []\nwhile True: held.append(bytearray(1 << 20))", (Status.MEMORY,)),
+    "script: memory": ("held = []\nwhile True: held.append(bytearray(1 << 20))", (Status.MEMORY, Status.CPU)),
     "script: kill": ("import os\nos.kill(1, 9)", (Status.FORBIDDEN,)),
 }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from code_envs.benchmarks.census import find_left, find_sandboxes, take_residue
-from code_envs.executor import Executor, Limits, Status, client
+from code_envs.executor import Executor, Isolation, Limits, Status, client
 
 ADD = "def f(a, b):\n    return a + b"
 SLOW = "def f(n):\n    for _ in range(8_000_000): pass\n    return n"
@@ -221,3 +221,17 @@ def install_copy(folder, mode):
     for file in source.glob("*.py"):
         shutil.copy(file, home / "code_envs" / "executor" / file.name)
     return home
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.0001, 0.0003, 0.0006, 0.001, 0.002])
+def test_a_zygote_whose_monitor_is_killed_at_its_birth_does_not_live_on(delay):
+    """Nothing could end it then but the end of the control socket, which a stopped zygote does not see."""
+    with client.Zygote(Isolation.SECCOMP) as zygote:
+        children = Path(f"/proc/{zygote.pid}/task/{zygote.pid}/children")
+        while not (born := children.read_text().split()):
+            pass
+        end = time.perf_counter() + delay
+        while time.perf_counter() < end:
+            pass
+        os.kill(zygote.pid, signal.SIGKILL)
+        wait_until(lambda: int(born[0]) not in find_sandboxes(os.getpid()))
