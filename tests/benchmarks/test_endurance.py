@@ -97,11 +97,13 @@ def test_the_kill_of_a_small_program_is_not_blamed_on_its_memory():
     deadlock = HOSTILE["deadlock"][0].replace("\n", "\n    ")
     others = set(find_zygotes(os.getpid()))
     with Executor(workers=1) as executor:
-        executor.run("def f(): return 1", "f", [()])
-        (zygote,) = set(find_zygotes(os.getpid())) - others
+        executor.run("import threading\ndef f(): return 1", "f", [()])
+        zygotes = set(find_zygotes(os.getpid())) - others
 
         def strike():
-            os.kill(endurance._wait_for_child(zygote), signal.SIGKILL)
+            while not (found := [pid for zygote in zygotes if (pid := endurance._wait_for_child(zygote))]):
+                pass
+            os.kill(found[0], signal.SIGKILL)
 
         thread = threading.Timer(0.0, strike)
         thread.start()
