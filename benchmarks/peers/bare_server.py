@@ -18,6 +18,8 @@ import sys
 import time
 from types import ModuleType
 
+__all__ = ["main"]
+
 _RECORD = struct.Struct("<BI")  # whether the arguments changed, the length of the result
 
 

@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from types import ModuleType
 
+__all__ = ["main"]
+
 
 def _stub_packages(core: str, benchmarks: str) -> None:
     """Make modules importable without any ``__init__``: the process stays as small as its peer needs it."""
