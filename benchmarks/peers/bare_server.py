@@ -32,7 +32,12 @@ def _stub_packages(core: str, benchmarks: str) -> None:
         sys.modules[name] = package
 
 
+def _ignore(**hooks: object) -> None:
+    """Stand in for ``os.register_at_fork``: the hooks of ``random`` and ``threading`` would double a fork's cost."""
+
+
 if __name__ == "__main__":
+    os.register_at_fork = _ignore
     _stub_packages(*sys.argv[1:3])
 
 from code_envs.codec import decode, encode  # noqa: E402
