@@ -12,7 +12,7 @@ from pathlib import Path
 
 from code_envs.benchmarks.peers.shape import Pass, Peer, Task
 
-__all__ = ["forked", "in_process"]
+__all__ = ["forked", "forked_with_all", "in_process"]
 
 _SERVER = Path(__file__).with_name("bare_server.py")
 
@@ -68,6 +68,13 @@ def in_process(tasks: Sequence[Task], workers: int) -> Iterator[Peer]:
 
 @contextmanager
 def forked(tasks: Sequence[Task], workers: int) -> Iterator[Peer]:
-    """A fork for each program, results through a pipe."""
+    """A fork of the size of the lean zygote for each program, results through a pipe."""
     with _servers("fork", tasks, workers) as peer:
+        yield peer
+
+
+@contextmanager
+def forked_with_all(tasks: Sequence[Task], workers: int) -> Iterator[Peer]:
+    """The same with every module loaded that a program may import."""
+    with _servers("fork-all", tasks, workers) as peer:
         yield peer

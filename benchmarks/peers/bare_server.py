@@ -1,9 +1,9 @@
 """Runs programs without any protection: started by path in a clean interpreter by ``bare.py``.
 
-    bare_server.py FOLDER_OF_CODE_ENVS FOLDER_OF_BENCHMARKS exec|fork
+    bare_server.py FOLDER_OF_CODE_ENVS FOLDER_OF_BENCHMARKS exec|fork|fork-all
 
-It has the modules of the sandbox's zygote loaded and so its resident size, and does for a program
-what the sandbox does, with the same codec: decode the arguments, compile, call, look for changed
+It has the modules of the sandbox's lean zygote loaded (with fork-all, those of the full one) and so its
+resident size, and does for a program what the sandbox does, with the same codec: decode the arguments, compile, call, look for changed
 arguments, encode the results. It holds the programs already, and knows no limits.
 """
 
@@ -95,10 +95,11 @@ def _read(data: bytes) -> list[tuple[bool, bytes]]:
 
 def main() -> None:
     """Read the workload, then one line of indices for each pass."""
-    preload.preload()
+    kind = sys.argv[3]
+    preload.preload(lean=kind != "fork-all")
     child.warm_up()
     tasks = [_Task(*item) for item in json.loads(sys.stdin.readline())]
-    run = _run_in_fork if sys.argv[3] == "fork" else _run
+    run = _run if kind == "exec" else _run_in_fork
     if run is _run_in_fork:
         gc.collect()
         gc.freeze()

@@ -37,6 +37,7 @@ _EXTRA = "pip install 'code-envs[bench]'"
 PEERS = {
     "in-process": Entry("exec in the same process", "bare:in_process"),
     "bare-fork": Entry("bare fork", "bare:forked"),
+    "bare-fork-all": Entry("bare fork, all modules", "bare:forked_with_all"),
     "executor": Entry("executor, one by one", "ours:one_by_one"),
     "executor-batch": Entry("executor, run_jobs", "ours:batch"),
     "executor-isolated": Entry("executor, isolate_calls", "ours:isolated"),

@@ -13,7 +13,7 @@ from code_envs.benchmarks.peers.catalog import PEERS, Entry
 from code_envs.benchmarks.workload import make_workload
 from code_envs.errors import ConfigError
 
-CHEAP = ("in-process", "bare-fork", "executor", "executor-batch", "cold", "sandboxfusion")
+CHEAP = ("in-process", "bare-fork", "bare-fork-all", "executor", "executor-batch", "cold", "sandboxfusion")
 
 
 @pytest.fixture(scope="module")
