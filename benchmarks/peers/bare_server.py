@@ -3,8 +3,9 @@
     bare_server.py FOLDER_OF_CODE_ENVS FOLDER_OF_BENCHMARKS exec|fork|fork-all
 
 It has the modules of the sandbox's lean zygote loaded (with fork-all, those of the full one) and so its
-resident size, and does for a program what the sandbox does, with the same codec: decode the arguments, compile, call, look for changed
-arguments, encode the results. It holds the programs already, and knows no limits.
+resident size, and does for a program what the sandbox does, with the same codec: decode the arguments,
+compile, call, look for changed arguments, encode the results. It holds the programs already, and knows
+no limits.
 """
 
 from __future__ import annotations
