@@ -21,6 +21,7 @@ from code_envs.executor.bpf import (
     assemble,
     deny,
     deny_bits,
+    deny_pointer,
 )
 
 __all__ = ["child_filter", "monitor_filter", "script_filter", "zygote_filter"]
@@ -37,7 +38,7 @@ def _words(text: str) -> list[str]:
 
 _COMPUTE = _words("""
 brk munmap mremap futex exit exit_group clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
-sched_yield sched_getaffinity getrusage times membarrier rseq getuid getgid geteuid getegid sigaltstack
+sched_yield sched_getaffinity getrusage times rseq getuid getgid geteuid getegid sigaltstack
 """)
 _IDS = ["getpid", "gettid", "getppid"]
 _ZYGOTE = _words("""
@@ -90,6 +91,7 @@ def zygote_filter(machine: str) -> list[Instruction]:
 
 def _child() -> dict[str, Rule]:
     rules: dict[str, Rule] = dict.fromkeys(_IDS + _CHILD_SKIPPED, deny(0))  # the same ids in every run
+    rules["futex"] = deny_pointer(3, errno.ETIMEDOUT)  # a timeout: a wait that is over at once, like a sleep
     return rules | dict.fromkeys(_CHILD_DENIED, deny()) | dict.fromkeys(_CHILD_KILLED, KILL)
 
 

@@ -53,6 +53,14 @@ def test_values_that_do_not_decode_are_crashed_alone():
     assert statuses(read(frame([(0, b"junk"), (0, encode(1)), (0, b"")]))) == ["crashed", "ok", "crashed"]
 
 
+@pytest.mark.parametrize(("cpu", "void"), [(2.2, False), (2.3, True), (20.0, True)])
+def test_no_claim_counts_of_a_program_that_dodged_its_timer(cpu, void):
+    done = read(frame([(0, encode(1))] * 3), wire.Ending(0, False, cpu, 20.0, 20_000))
+    assert statuses(done) == (["cpu"] * 3 if void else ["ok"] * 3)
+    shared = frame([(0, encode(1))], shared=1)
+    assert statuses(read(shared, wire.Ending(0, False, cpu, 20.0, 20_000))) == statuses(done)
+
+
 def test_text_is_bounded_and_cleaned():
     name, message = b"N" * 500, b"\x1b[31m\x00" + b"\xff" * 5000
     record = RECORD.pack(1, 7, len(name), len(message), 0) + name + message
@@ -69,7 +77,7 @@ def test_text_is_bounded_and_cleaned():
         (wire.Ending(9, True, 0.0, 2.0, 0), "wall"),
         (wire.Ending(signal.SIGPROF, False, 2.0, 2.0, 0), "cpu"),
         (wire.Ending(signal.SIGXCPU, False, 2.0, 2.0, 0), "cpu"),
-        (wire.Ending(signal.SIGKILL, False, 3.0, 3.0, 0), "cpu"),
+        (wire.Ending(signal.SIGKILL, False, 2.1, 3.0, 0), "cpu"),
         (wire.Ending(signal.SIGKILL, False, 0.1, 0.2, 90_000), "memory"),
         (wire.Ending(signal.SIGSYS, False, 0.0, 0.0, 0), "forbidden"),
         (wire.Ending(signal.SIGSEGV, False, 0.0, 0.0, 0), "crashed"),
