@@ -9,6 +9,4 @@ FAMILIES = {
     for module in (files, network, processes, memory, native, kernel, determinism, cheats, hooks)
 }
 GROUPS = tuple(group for groups in FAMILIES.values() for group in groups)
-ATTACKS = tuple(
-    attack for group in GROUPS for attack in group.attacks if attack.machine in ("", platform.machine())
-)
+ATTACKS = tuple(attack for group in GROUPS for attack in group.attacks if attack.machine in ("", platform.machine()))

@@ -56,7 +56,10 @@ GROUPS = (
         "kernel interfaces",
         "import hashlib, zlib\nreturn [hashlib.sha256(b'a').hexdigest()[:8], zlib.crc32(b'a')]",
         ["ca978112", 3904355907],
-        *(killed(name, f"if {name!r} not in _numbers: os.kill(0, 9)\nsyscall({name!r}, 0, 0, 0, 0, 0)") for name in _KILLED.split()),
+        *(
+            killed(name, f"if {name!r} not in _numbers: os.kill(0, 9)\nsyscall({name!r}, 0, 0, 0, 0, 0)")
+            for name in _KILLED.split()
+        ),
         *(denied(name, f"syscall({name!r}, 0, 0, 0, 0, 0)") for name in _DENIED.split()),
         *(_number(name, numbers) for name, numbers in _NUMBERS.items()),
         killed("a second filter", "syscall('seccomp', 1, 0, ct['create_string_buffer'](16))"),

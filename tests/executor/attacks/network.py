@@ -27,7 +27,10 @@ GROUPS = (
         "from urllib.parse import urlsplit, parse_qs\nparts = urlsplit('https://example.org:8080/a?b=1')\n"
         "return [parts.hostname, parts.port, parse_qs(parts.query)]",
         ["example.org", 8080, {"b": ["1"]}],
-        *(denied(f"socket: {name}", f"syscall('socket', {number}, {kind}, 0)") for number, (name, kind) in _FAMILIES.items()),
+        *(
+            denied(f"socket: {name}", f"syscall('socket', {number}, {kind}, 0)")
+            for number, (name, kind) in _FAMILIES.items()
+        ),
         denied("socket: VSOCK datagrams", "syscall('socket', 40, 2, 0)"),
         denied("socket: ICMP", "syscall('socket', 2, 2, 1)"),
         denied("socket: MPTCP", "syscall('socket', 2, 1, 262)"),
@@ -45,8 +48,17 @@ GROUPS = (
         denied("options of a socket", "native('getsockopt', 3, 1, 3, None, None)"),
         denied("shut the zygote's socket", "native('shutdown', 3, 2)"),
         denied("import a socket", "import _socket\n_socket.socket()", "ModuleNotFoundError|PermissionError", ""),
-        denied("import select", "import select\nselect.select([0], [], [], 0)", "ModuleNotFoundError|PermissionError|OSError", ""),
-        returns("look a name up", "return native('getaddrinfo', b'example.org', None, None, ct['byref'](ct['c_void_p']())) != 0", True),
+        denied(
+            "import select",
+            "import select\nselect.select([0], [], [], 0)",
+            "ModuleNotFoundError|PermissionError|OSError",
+            "",
+        ),
+        returns(
+            "look a name up",
+            "return native('getaddrinfo', b'example.org', None, None, ct['byref'](ct['c_void_p']())) != 0",
+            True,
+        ),
         returns("the host's name", "try: os.uname()\nexcept PermissionError: return 'unknown'", "unknown"),
         denied("name the host", "native('sethostname', b'x', 1)"),
         denied("ask for users", "import pwd\npwd.getpwnam('root')", "ModuleNotFoundError|PermissionError|KeyError", ""),
