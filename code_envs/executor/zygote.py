@@ -108,7 +108,7 @@ class Zygote:
             confine.enter_landlock(self.libc)  # a second one, so that the monitor is outside
         confine.die_with_parent(self.libc, os.getppid())
         frozen = clock.freeze(self.libc, self.arch, clock.epoch(self.variant))
-        self.filters = [bpf.prepare(rules(self.arch)) for rules in (policy.child_filter, policy.script_filter)]
+        self.filters = [bpf.prepare(rules(self.arch, frozen)) for rules in (policy.child_filter, policy.script_filter)]
         self.alarm = clock.Alarm(self.libc, signal.SIGPROF)
         receiver = script.Receiver(self.control)
         _hide_machinery()

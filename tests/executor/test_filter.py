@@ -20,6 +20,7 @@ ARGUMENTS = [
     (0x10000011, 0, 0, 0, 0, 0),
     (42, 9, 0, 0, 0, 0),
     (0, 0, 0, 4, 0, 0),
+    (1 << 31, 0, 0, 0, 0, 0),
     (0, 0, 0, 1 << 40, 0, 0),
 ]
 
@@ -110,6 +111,18 @@ def test_a_child_is_left_with_computing_only(machine):
         *("clock_gettime", "clock_getres", "gettimeofday"),
         *("exit", "exit_group", "sched_yield", "getuid", "getgid", "geteuid", "getegid"),
     } | ({"time"} if machine == "x86_64" else set())
+
+
+def test_a_child_reads_no_clock_but_the_one_that_stands_still(machine):
+    def verdict(name, clock, frozen):
+        program = policy.child_filter(machine, frozen)
+        return simulate(program, table(machine)[name], AUDIT_ARCH[machine], (clock, 0, 0, 0, 0, 0))[0]
+
+    for name in ("clock_gettime", "clock_getres"):
+        assert [verdict(name, clock, False) for clock in (0, 1, 2, 11)] == [bpf.ALLOW] * 4
+        assert verdict(name, ~1 << 3 & 0xFFFFFFFF | 2, False) == verdict(name, 1 << 31, True) == EPERM
+    assert verdict("clock_gettime", 1, True) == EPERM
+    assert verdict("clock_getres", 1, True) == bpf.ALLOW
 
 
 def test_a_child_waits_for_no_time(machine):

@@ -7,7 +7,8 @@ _HEAD = "import struct\nhead = struct.Struct('<BBII').pack\nstart = 10 + session
 GROUPS = (
     group(
         "values",
-        "import dataclasses\n@dataclasses.dataclass\nclass Point:\n    x: int\n    def __eq__(self, other): return self.x == other.x\n"
+        "import dataclasses\n@dataclasses.dataclass\nclass Point:\n    x: int\n"
+        "    def __eq__(self, other): return self.x == other.x\n"
         "return [Point(1) == Point(1), Point(2).x]",
         [True, 2],
         ends(
@@ -33,7 +34,8 @@ GROUPS = (
         ),
         ends(
             "an integer that changes class",
-            "class Late(int): __slots__ = ()\nclass Int(int): __slots__ = ()\nInt.__name__ = 'int'\nvalue = Late(3)\nvalue.__class__ = Int\nreturn value",
+            "class Late(int): __slots__ = ()\nclass Int(int): __slots__ = ()\nInt.__name__ = 'int'\n"
+            "value = Late(3)\nvalue.__class__ = Int\nreturn value",
             "too_large",
             script="ok",
         ),
@@ -45,13 +47,15 @@ GROUPS = (
         ),
         ends(
             "a mock of everything",
-            "class Any:\n  __getattr__ = __call__ = __getitem__ = __eq__ = __add__ = lambda self, *a: self\nreturn Any()",
+            "class Any:\n  __getattr__ = __call__ = __getitem__ = __eq__ = __add__ = lambda self, *a: self\n"
+            "return Any()",
             "too_large",
             script="ok",
         ),
         ends(
             "a hostile metaclass",
-            "class Meta(type):\n  __name__ = property(lambda c: 1 / 0)\n  __eq__ = lambda *a: True\n  __hash__ = type.__hash__\nreturn Meta('E', (), {})()",
+            "class Meta(type):\n  __name__ = property(lambda c: 1 / 0)\n  __eq__ = lambda *a: True\n"
+            "  __hash__ = type.__hash__\nreturn Meta('E', (), {})()",
             "raised|too_large",
             exception="ZeroDivisionError",
             script="ok",
@@ -103,7 +107,8 @@ GROUPS = (
     ),
     group(
         "exceptions",
-        "class Wrong(ValueError): pass\ntry: raise Wrong('no')\nexcept ValueError as error: return [type(error).__name__, str(error)]",
+        "class Wrong(ValueError): pass\ntry: raise Wrong('no')\n"
+        "except ValueError as error: return [type(error).__name__, str(error)]",
         ["Wrong", "no"],
         ends(
             "a type whose name raises",
@@ -160,7 +165,8 @@ GROUPS = (
         ),
         ends(
             "a chain without end",
-            "error = None\nfor _ in range(2000):\n  new = ValueError(); new.__cause__ = error; error = new\nraise error",
+            "error = None\nfor _ in range(2000):\n  new = ValueError(); new.__cause__ = error; error = new\n"
+            "raise error",
             "raised|recursion|cpu",
             exception="ValueError|RecursionError",
             limits=ROOMY,
@@ -182,7 +188,8 @@ GROUPS = (
         ),
         returns(
             "search the heap for an answer",
-            "import gc\nreturn [type(x).__name__ for x in gc.get_objects() if type(x).__name__ in ('Problem', 'Case', 'Grade', 'Execution')]",
+            "import gc\nreturn [type(x).__name__ for x in gc.get_objects() if type(x).__name__ in "
+            "('Problem', 'Case', 'Grade', 'Execution')]",
             [],
             limits=ROOMY,
         ),
@@ -230,17 +237,15 @@ GROUPS = (
         ),
         ends(
             "more than it holds",
-            FRAMES
-            + _HEAD
-            + "result_map[:10] = head(1, 0, 1, 0)\nresult_map[start:start + 10] = b'\\0' * 6 + b'\\xff' * 4\nos._exit(0)",
+            FRAMES + _HEAD + "result_map[:10] = head(1, 0, 1, 0)\n"
+            "result_map[start:start + 10] = b'\\0' * 6 + b'\\xff' * 4\nos._exit(0)",
             "crashed",
             script="ok",
         ),
         ends(
             "names longer than the map",
-            FRAMES
-            + _HEAD
-            + "result_map[:10] = head(1, 0, 1, 0)\nresult_map[start:start + 10] = struct.pack('<BBHHI', 1, 0, 65535, 65535, 0)\nos._exit(0)",
+            FRAMES + _HEAD + "result_map[:10] = head(1, 0, 1, 0)\n"
+            "result_map[start:start + 10] = struct.pack('<BBHHI', 1, 0, 65535, 65535, 0)\nos._exit(0)",
             "raised|crashed",
             exception="\0" * 80 + "|" + " " * 80,
             script="ok",
@@ -260,18 +265,16 @@ GROUPS = (
         ),
         ends(
             "a claim of every call",
-            FRAMES
-            + _HEAD
-            + "value = b'T'\nresult_map[:10] = head(1, 1, 1, 0)\nresult_map[start:start + 11] = struct.pack('<BBHHI', 0, 0, 0, 0, 1) + value\nos._exit(0)",
+            FRAMES + _HEAD + "value = b'T'\nresult_map[:10] = head(1, 1, 1, 0)\n"
+            "result_map[start:start + 11] = struct.pack('<BBHHI', 0, 0, 0, 0, 1) + value\nos._exit(0)",
             "ok",
             value=True,
             script="ok",
         ),
         ends(
             "a claim of the kernel's word",
-            FRAMES
-            + _HEAD
-            + "result_map[:10] = head(1, 1, 1, 0)\nresult_map[start:start + 10] = struct.pack('<BBHHI', 6, 0, 0, 0, 0)\nos._exit(0)",
+            FRAMES + _HEAD + "result_map[:10] = head(1, 1, 1, 0)\n"
+            "result_map[start:start + 10] = struct.pack('<BBHHI', 6, 0, 0, 0, 0)\nos._exit(0)",
             "crashed",
             script="ok",
         ),
@@ -299,11 +302,13 @@ GROUPS = (
     ),
     group(
         "built-in names",
-        "import builtins\nreal, builtins.len = builtins.len, lambda x: 7\ntry: return [len([]), real([])]\nfinally: builtins.len = real",
+        "import builtins\nreal, builtins.len = builtins.len, lambda x: 7\ntry: return [len([]), real([])]\n"
+        "finally: builtins.len = real",
         [7, 0],
         ends(
             "break the built-in names",
-            "import builtins\nfor name in ('len', 'bytes', 'min', 'type', 'isinstance'): setattr(builtins, name, None)\nreturn 1",
+            "import builtins\n"
+            "for name in ('len', 'bytes', 'min', 'type', 'isinstance'): setattr(builtins, name, None)\nreturn 1",
             "exited",
             script="ok|raised",
             exception="TypeError",
@@ -317,7 +322,9 @@ GROUPS = (
         ),
         ends(
             "empty every module",
-            "import sys\nfor module in list(sys.modules.values()):\n  if module is not None and module.__name__ not in ('program', '__main__'): module.__dict__.clear()\nreturn 1",
+            "import sys\nfor module in list(sys.modules.values()):\n"
+            "  if module is not None and module.__name__ not in ('program', '__main__'): "
+            "module.__dict__.clear()\nreturn 1",
             "ok|exited|raised|crashed",
             exception="NameError|KeyError|TypeError",
             value=1,
@@ -325,8 +332,8 @@ GROUPS = (
         ),
         ends(
             "another struct",
-            FRAMES
-            + "import struct\nclass S:\n  size = 10\n  pack = pack_into = lambda *a: b'\\1'\nharness['RECORD'] = harness['RESULT'] = S()\nreturn 1",
+            FRAMES + "import struct\nclass S:\n  size = 10\n  pack = pack_into = lambda *a: b'\\1'\n"
+            "harness['RECORD'] = harness['RESULT'] = S()\nreturn 1",
             "exited|crashed",
             script="ok",
         ),
@@ -345,7 +352,8 @@ GROUPS = (
         ),
         returns(
             "an error handler of codecs",
-            "import codecs\ncodecs.register_error('x', lambda e: ('passed', e.end))\nreturn '\\ud800'.encode('ascii', 'x')",
+            "import codecs\ncodecs.register_error('x', lambda e: ('passed', e.end))\n"
+            "return '\\ud800'.encode('ascii', 'x')",
             b"passed",
         ),
         ends(
@@ -357,7 +365,8 @@ GROUPS = (
         ),
         ends(
             "an import hook",
-            "import sys\nclass Hook:\n  def find_spec(self, *a): os._exit(0)\nsys.meta_path.insert(0, Hook())\nimport missing",
+            "import sys\nclass Hook:\n  def find_spec(self, *a): os._exit(0)\n"
+            "sys.meta_path.insert(0, Hook())\nimport missing",
             "exited",
             script="ok",
         ),
@@ -370,7 +379,8 @@ GROUPS = (
         ends("no more output", "import sys\nsys.stdout = sys.stderr = None\nreturn 1", "ok", value=1),
         ends(
             "output that raises",
-            "import sys\nclass Out:\n  def write(self, text): raise SystemExit(0)\n  flush = write\nsys.stdout = Out()\nprint('x')",
+            "import sys\nclass Out:\n  def write(self, text): raise SystemExit(0)\n  flush = write\n"
+            "sys.stdout = Out()\nprint('x')",
             "exited",
             script="ok|exited|raised",
         ),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import conftest  # noqa: E402, F401  # makes the attacks importable
-import msgspec  # noqa: E402
-from attacks.settings import NOBODY, Order, Setting, Target, receive, send  # noqa: E402
+import conftest  # noqa: F401  # makes the attacks importable
+import msgspec
 
-from code_envs.executor import client  # noqa: E402
+from attacks.settings import NOBODY, Order, Setting, Target, receive, send
+from code_envs.executor import client
 
 
 def main() -> None:

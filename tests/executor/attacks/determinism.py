@@ -36,7 +36,8 @@ GROUPS = (
         "2024-03-01",
         returns(
             "the clock stands still",
-            "import time\nfirst = time.time()\nsum(range(9999))\nreturn [time.time() - first, time.perf_counter() - time.perf_counter()]",
+            "import time\nfirst = time.time()\nsum(range(9999))\n"
+            "return [time.time() - first, time.perf_counter() - time.perf_counter()]",
             [0.0, 0.0],
             machine="x86_64",
         ),
@@ -45,6 +46,21 @@ GROUPS = (
             "import time\nreturn time.process_time() - time.process_time()",
             0.0,
             machine="x86_64",
+        ),
+        denied("the kernel's clock", "syscall('clock_gettime', 1, ct['create_string_buffer'](16))", machine="x86_64"),
+        denied(
+            "the kernel's time of day", "syscall('gettimeofday', ct['create_string_buffer'](16), 0)", machine="x86_64"
+        ),
+        denied(
+            "the CPU clock of another process", "syscall('clock_gettime', ~1 << 3 | 2, ct['create_string_buffer'](16))"
+        ),
+        denied(
+            "the CPU clock of the first process", "syscall('clock_getres', ~1 << 3 | 2, ct['create_string_buffer'](16))"
+        ),
+        denied(
+            "the timer's own time",
+            "_numbers['x'] = 224 if _numbers['openat'] == 257 else 108\n"
+            "syscall('x', 0, ct['create_string_buffer'](32))",
         ),
         denied("set the clock", "import time\ntime.clock_settime(0, 0.0)"),
         denied(

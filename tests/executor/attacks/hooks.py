@@ -17,7 +17,8 @@ GROUPS = (
         ends("trace what follows", "import sys\nsys.settrace(lambda *a: os._exit(0))\nreturn 1", "exited|ok", value=1),
         ends(
             "trace the harness",
-            "import sys\nframe = sys._getframe().f_back\nframe.f_trace = lambda *a: os._exit(0)\nsys.settrace(lambda *a: None)\nreturn 1",
+            "import sys\nframe = sys._getframe().f_back\nframe.f_trace = lambda *a: os._exit(0)\n"
+            "sys.settrace(lambda *a: None)\nreturn 1",
             "exited|ok",
             value=1,
             script="ok",
@@ -32,7 +33,8 @@ GROUPS = (
         ends(
             "monitoring",
             "import sys\nm = getattr(sys, 'monitoring', None)\nif m is None: os._exit(0)\nm.use_tool_id(2, 'x')\n"
-            "m.register_callback(2, m.events.PY_START, lambda *a: os._exit(0))\nm.set_events(2, m.events.PY_START)\nreturn 1",
+            "m.register_callback(2, m.events.PY_START, lambda *a: os._exit(0))\n"
+            "m.set_events(2, m.events.PY_START)\nreturn 1",
             "exited",
             script="ok",
         ),
@@ -44,13 +46,15 @@ GROUPS = (
         ),
         ends(
             "hook of what cannot be raised",
-            "import sys\nsys.unraisablehook = lambda *a: os._exit(0)\nclass X:\n  def __del__(self): 1 / 0\nX()\nreturn 1",
+            "import sys\nsys.unraisablehook = lambda *a: os._exit(0)\nclass X:\n  def __del__(self): 1 / 0\n"
+            "X()\nreturn 1",
             "exited",
             script="ok",
         ),
         ends(
             "hook of threads",
-            "import threading\nthreading.excepthook = lambda *a: os._exit(0)\nthreading.Thread(target=lambda: 1 / 0).start()\nreturn 1",
+            "import threading\nthreading.excepthook = lambda *a: os._exit(0)\n"
+            "threading.Thread(target=lambda: 1 / 0).start()\nreturn 1",
             "exited",
             script="ok",
         ),
@@ -73,13 +77,15 @@ GROUPS = (
         ),
         ends(
             "collector that resurrects",
-            "import gc\nkept = []\nclass X:\n  def __del__(self): kept.append(self)\nX(); gc.collect()\nreturn len(kept)",
+            "import gc\nkept = []\nclass X:\n  def __del__(self): kept.append(self)\nX(); gc.collect()\n"
+            "return len(kept)",
             "ok",
             value=1,
         ),
         returns(
             "callback of a weak reference",
-            "import weakref\nclass X: pass\nx = X()\nglobals()['kept'] = weakref.ref(x, lambda r: os._exit(0))\nglobals()['x'] = x\nreturn 1",
+            "import weakref\nclass X: pass\nx = X()\n"
+            "globals()['kept'] = weakref.ref(x, lambda r: os._exit(0))\nglobals()['x'] = x\nreturn 1",
             1,
         ),
         returns(

@@ -66,7 +66,8 @@ GROUPS = (
         denied("make memory executable", "native('mprotect', ct['c_void_p'](map_page()), ct['c_size_t'](4096), 5)"),
         denied(
             "make the stack executable",
-            "native('mprotect', ct['c_void_p'](ct['addressof'](ct['c_long']()) & -4096), ct['c_size_t'](4096), 0x1000007)",
+            "native('mprotect', ct['c_void_p'](ct['addressof'](ct['c_long']()) & -4096), "
+            "ct['c_size_t'](4096), 0x1000007)",
         ),
         denied(
             "make code writable",
@@ -89,7 +90,8 @@ GROUPS = (
         denied("bind memory", "native('syscall', 237, 0, 0, 0, 0, 0, 0)", machine="x86_64"),
         denied(
             "which pages are there",
-            "native('mincore', ct['c_void_p'](address('getpid') & -4096), ct['c_size_t'](4096), ct['create_string_buffer'](1))",
+            "native('mincore', ct['c_void_p'](address('getpid') & -4096), ct['c_size_t'](4096), "
+            "ct['create_string_buffer'](1))",
         ),
         denied("poison a page", "syscall('madvise', map_page(), 4096, 100)"),
         denied("merge pages with others", "syscall('madvise', map_page(), 4096, 12)"),
@@ -116,8 +118,8 @@ GROUPS = (
         ),
         denied(
             "map the request anew, writable",
-            FRAMES
-            + "syscall('mremap', place_of(request_map), 0, 4096, 1, 0)\nnative('mprotect', ct['c_void_p'](place_of(request_map)), ct['c_size_t'](4096), 3)",
+            FRAMES + "syscall('mremap', place_of(request_map), 0, 4096, 1, 0)\n"
+            "native('mprotect', ct['c_void_p'](place_of(request_map)), ct['c_size_t'](4096), 3)",
             message="[Errno 13]",
         ),
         ends(
@@ -128,8 +130,8 @@ GROUPS = (
         ),
         ends(
             "grow the result map",
-            FRAMES
-            + "new = syscall('mremap', place_of(result_map), 16 << 20, 32 << 20, 1, 0)\nct['memset'](new + (17 << 20), 1, 1)",
+            FRAMES + "new = syscall('mremap', place_of(result_map), 16 << 20, 32 << 20, 1, 0)\n"
+            "ct['memset'](new + (17 << 20), 1, 1)",
             "crashed",
         ),
         ends(
@@ -140,8 +142,8 @@ GROUPS = (
         ),
         ends(
             "another map in its place",
-            FRAMES
-            + "native('mmap', ct['c_void_p'](place_of(result_map)), ct['c_size_t'](16 << 20), 3, 0x32, -1, ct['c_long'](0))\nreturn 1",
+            FRAMES + "native('mmap', ct['c_void_p'](place_of(result_map)), ct['c_size_t'](16 << 20), 3, 0x32, -1, "
+            "ct['c_long'](0))\nreturn 1",
             "exited",
             script="ok",
         ),
@@ -170,14 +172,14 @@ GROUPS = (
         ),
         ends(
             "fill it for ever",
-            FRAMES
-            + "data = b'\\1' * (1 << 20)\nwhile True:\n  for at in range(0, 16 << 20, 1 << 20): result_map[at:at + (1 << 20)] = data",
+            FRAMES + "data = b'\\1' * (1 << 20)\nwhile True:\n"
+            "  for at in range(0, 16 << 20, 1 << 20): result_map[at:at + (1 << 20)] = data",
             "cpu|crashed",
         ),
         ends(
             "wait on shared memory",
-            FRAMES
-            + "syscall('futex', place_of(result_map) + 4096, 0, int.from_bytes(result_map[4096:4100], 'little'), 0, 0, 0)",
+            FRAMES + "syscall('futex', place_of(result_map) + 4096, 0, int.from_bytes(result_map[4096:4100], "
+            "'little'), 0, 0, 0)",
             "wall",
             limits=SHORT_WALL,
         ),

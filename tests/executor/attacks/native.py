@@ -41,7 +41,8 @@ GROUPS = (
         ),
         ends(
             "the syscall instruction: open",
-            "result = call_at(find_code(b'\\x0f\\x05\\xc3'), ct['addressof'](ct['create_string_buffer'](b'/etc/hostname')), 0, 1.0, 2.0)\n"
+            "result = call_at(find_code(b'\\x0f\\x05\\xc3'), "
+            "ct['addressof'](ct['create_string_buffer'](b'/etc/hostname')), 0, 1.0, 2.0)\n"
             "if result < 0: raise OSError(-result, 'open')",
             "raised",
             exception="PermissionError",
@@ -51,7 +52,8 @@ GROUPS = (
         ),
         ends(
             "the syscall instruction: write",
-            "result = call_at(find_code(b'\\x0f\\x05\\xc3'), 3, ct['addressof'](ct['create_string_buffer'](b'x')), 1, 1.0)\n"
+            "result = call_at(find_code(b'\\x0f\\x05\\xc3'), 3, "
+            "ct['addressof'](ct['create_string_buffer'](b'x')), 1, 1.0)\n"
             "if result < 0: raise OSError(-result, 'write')",
             "raised",
             exception="PermissionError",
@@ -70,7 +72,8 @@ GROUPS = (
         ends("the vsyscall page: a call of one's own", "call_at(0xFFFFFFFFFF600001)", "crashed|forbidden", **X86),
         ends(
             "the vDSO written to",
-            "native('getauxval', 33, result='c_ulong')\nct['memset'](native('getauxval', 33, result='c_ulong'), 0xcc, 8)",
+            "native('getauxval', 33, result='c_ulong')\n"
+            "ct['memset'](native('getauxval', 33, result='c_ulong'), 0xcc, 8)",
             "crashed",
             **X86,
         ),
@@ -103,13 +106,17 @@ GROUPS = (
         ),
         ends(
             "library code that calls system",
-            "data = (ct['c_char'] * 32)(*b'true')\n_library.bsearch(data, data, ct['c_size_t'](1), ct['c_size_t'](16), ct['c_void_p'](address('system')))\nreturn 1",
+            "data = (ct['c_char'] * 32)(*b'true')\n"
+            "_library.bsearch(data, data, ct['c_size_t'](1), ct['c_size_t'](16), "
+            "ct['c_void_p'](address('system')))\nreturn 1",
             "ok",
             value=1,
         ),
         ends(
             "library code that executes",
-            "data = (ct['c_char'] * 32)(*b'/bin/true')\n_library.bsearch(data, ct['byref'](ct['c_long'](0)), ct['c_size_t'](1), ct['c_size_t'](8), ct['c_void_p'](address('execve')))",
+            "data = (ct['c_char'] * 32)(*b'/bin/true')\n"
+            "_library.bsearch(data, ct['byref'](ct['c_long'](0)), ct['c_size_t'](1), ct['c_size_t'](8), "
+            "ct['c_void_p'](address('execve')))",
             "forbidden",
         ),
         ends(
@@ -139,13 +146,16 @@ GROUPS = (
         ),
         ends(
             "write over the stack",
-            "ct['memset'](ct['addressof'](ct['c_long']()), 0xff, 1)\nhere = native('__errno_location', result='c_void_p')\nct['memset'](here - 4096, 0xff, 8192)\nreturn len(os.environ)",
+            "ct['memset'](ct['addressof'](ct['c_long']()), 0xff, 1)\n"
+            "here = native('__errno_location', result='c_void_p')\nct['memset'](here - 4096, 0xff, 8192)\n"
+            "return len(os.environ)",
             "crashed",
         ),
         ends("free what is not allocated", "_library.free(ct['c_void_p'](id(None)))", "crashed"),
         ends(
             "free twice",
-            "place = native('malloc', ct['c_size_t'](64), result='c_void_p')\n_library.free(ct['c_void_p'](place))\n_library.free(ct['c_void_p'](place))",
+            "place = native('malloc', ct['c_size_t'](64), result='c_void_p')\n"
+            "_library.free(ct['c_void_p'](place))\n_library.free(ct['c_void_p'](place))",
             "crashed",
         ),
         ends(
@@ -171,7 +181,9 @@ GROUPS = (
         ),
         ends(
             "reference counts at zero",
-            "items = [object() for _ in range(9)]\nfor item in items: ct['c_long'].from_address(id(item)).value = 1\ndel item, items\nimport gc; gc.collect()\nreturn 1",
+            "items = [object() for _ in range(9)]\n"
+            "for item in items: ct['c_long'].from_address(id(item)).value = 1\ndel item, items\n"
+            "import gc; gc.collect()\nreturn 1",
             "ok|crashed",
             value=1,
         ),
@@ -200,7 +212,8 @@ GROUPS = (
         ),
         ends(
             "stack of size 0",
-            "def g(a): return [a, [a, [a, [a, (a, a, a, a, a)]]]]\ng.__code__ = g.__code__.replace(co_stacksize=0)\nfor _ in range(999): g(1)\nreturn 1",
+            "def g(a): return [a, [a, [a, [a, (a, a, a, a, a)]]]]\n"
+            "g.__code__ = g.__code__.replace(co_stacksize=0)\nfor _ in range(999): g(1)\nreturn 1",
             "ok|crashed",
             value=1,
         ),
@@ -219,7 +232,9 @@ GROUPS = (
         ),
         ends(
             "locals out of range",
-            "def g(a): return a\ng.__code__ = g.__code__.replace(co_code=bytes(b if i % 2 == 0 or b else 200 for i, b in enumerate(g.__code__.co_code)))\ntype(g(1))\nreturn 1",
+            "def g(a): return a\n"
+            "g.__code__ = g.__code__.replace(co_code=bytes(b if i % 2 == 0 or b else 200 for i, b in "
+            "enumerate(g.__code__.co_code)))\ntype(g(1))\nreturn 1",
             "crashed|raised|ok|cpu",
             exception="SystemError|UnboundLocalError|TypeError",
             value=1,
@@ -233,7 +248,9 @@ GROUPS = (
         ),
         ends(
             "a jump out of the code",
-            "import dis\ndef g(): return 1\ng.__code__ = g.__code__.replace(co_code=g.__code__.co_code[:2] + bytes([dis.opmap['JUMP_FORWARD'], 255]) * 3)\ntype(g())\nreturn 1",
+            "import dis\ndef g(): return 1\n"
+            "g.__code__ = g.__code__.replace(co_code=g.__code__.co_code[:2] + "
+            "bytes([dis.opmap['JUMP_FORWARD'], 255]) * 3)\ntype(g())\nreturn 1",
             "crashed|raised|cpu|ok",
             exception="SystemError",
             value=1,

@@ -14,7 +14,8 @@ GROUPS = (
         denied("fork by the C library", "native('fork')"),
         denied(
             "fork by number",
-            "_library.syscall.restype = ct['c_long']\nif _library.syscall(57) < 0: raise OSError(ct['get_errno'](), 'fork')",
+            "_library.syscall.restype = ct['c_long']\n"
+            "if _library.syscall(57) < 0: raise OSError(ct['get_errno'](), 'fork')",
             machine="x86_64",
         ),
         denied("fork with a terminal", "os.forkpty()", "PermissionError|OSError", ""),
@@ -49,7 +50,8 @@ GROUPS = (
         denied("start a thread", "import _thread\n_thread.start_new_thread(print, ())", "RuntimeError"),
         denied(
             "start a thread by the C library",
-            "error = native('pthread_create', ct['byref'](ct['c_long']()), None, ct['c_void_p'](address('pause')), None)\n"
+            "error = native('pthread_create', ct['byref'](ct['c_long']()), None, "
+            "ct['c_void_p'](address('pause')), None)\n"
             "raise OSError(error, 'pthread_create')",
         ),
         ends("thread flood", "import threading\nwhile True: threading.Thread(target=int).start()", "cpu"),
@@ -142,7 +144,8 @@ GROUPS = (
     ),
     group(
         "limits and identities",
-        "import sys\nbefore = sys.getrecursionlimit()\nsys.setrecursionlimit(500)\nreturn [before, sys.getrecursionlimit()]",
+        "import sys\nbefore = sys.getrecursionlimit()\nsys.setrecursionlimit(500)\n"
+        "return [before, sys.getrecursionlimit()]",
         [2000, 500],
         denied(
             "raise a limit",
@@ -159,7 +162,8 @@ GROUPS = (
         ends("effective user", "os.seteuid(0)", "forbidden|raised", exception="PermissionError"),
         killed(
             "take capabilities",
-            "syscall('capset', ct['create_string_buffer'](b'\\x22\\x05\\x08\\x20' + b'\\0' * 4), ct['create_string_buffer'](b'\\xff' * 24))",
+            "syscall('capset', ct['create_string_buffer'](b'\\x22\\x05\\x08\\x20' + b'\\0' * 4), "
+            "ct['create_string_buffer'](b'\\xff' * 24))",
         ),
         killed("personality without address layout", "native('personality', 0x0040000)"),
         denied("be dumpable", "syscall('prctl', 4, 1, 0, 0, 0)"),

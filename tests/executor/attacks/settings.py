@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import struct
@@ -144,8 +143,8 @@ def interpreters() -> dict[int, str]:
     """One interpreter for each supported minor version that is installed and starts."""
     found = {}
     for minor in (11, 12, 13):
-        named = [shutil.which(f"python3.{minor}"), *glob.glob(f"{Path.home()}/.pyenv/versions/3.{minor}.*/bin/python3")]
-        working = [path for path in named if path and starts(path)]
+        homes = Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3")
+        working = [path for path in (shutil.which(f"python3.{minor}"), *map(str, homes)) if path and starts(path)]
         if working:
             found[minor] = working[0]
     return found

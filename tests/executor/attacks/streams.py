@@ -108,7 +108,8 @@ ATTACKS = (
     ),
     Script(
         "write the output by a map, past its end",
-        "place = native('mmap', 0, ct['c_size_t'](1 << 20), 3, 1, 1, ct['c_long'](0))\nct['memset'](place, 65, 1 << 20)",
+        "place = native('mmap', 0, ct['c_size_t'](1 << 20), 3, 1, 1, ct['c_long'](0))\n"
+        "ct['memset'](place, 65, 1 << 20)",
         "crashed",
     ),
     Script(
@@ -204,21 +205,24 @@ ATTACKS = (
     ),
     Script(
         "a stream that lies",
-        "import sys\nclass Out:\n  closed = False\n  def write(self, text): return len(text)\n  def flush(self): raise SystemExit(0)\nsys.stdout = Out()\nprint('x')",
+        "import sys\nclass Out:\n  closed = False\n  def write(self, text): return len(text)\n"
+        "  def flush(self): raise SystemExit(0)\nsys.stdout = Out()\nprint('x')",
         "ok|exited|raised",
         "",
         "SystemExit",
     ),
     Script(
         "a stream that loops",
-        "import sys\nclass Out:\n  closed = False\n  def write(self, text): return len(text)\n  def flush(self):\n    while True: pass\nsys.stdout = Out()",
+        "import sys\nclass Out:\n  closed = False\n  def write(self, text): return len(text)\n"
+        "  def flush(self):\n    while True: pass\nsys.stdout = Out()",
         "cpu",
     ),
     Script("another stat", "import os\nos.fstat = lambda n: 1 / 0\nprint(input())", stdout="3\n"),
     Script("the next run's input", "import os\nos.lseek(0, 0, 2)\nprint(repr(os.read(0, 99)))", stdout="b''\n"),
     Script(
         "the zygote's descriptors",
-        "import os\ndef can(n):\n  try: os.lseek(n, 0, 1); return True\n  except OSError: return False\nprint([n for n in range(99) if can(n)])",
+        "import os\ndef can(n):\n  try: os.lseek(n, 0, 1); return True\n  except OSError: return False\n"
+        "print([n for n in range(99) if can(n)])",
         stdout="[0, 1, 2]\n",
     ),
     Script("an input of surrogates", "print(ascii(input()))", "ok|raised", None, "UnicodeDecodeError", stdin="\ud800"),

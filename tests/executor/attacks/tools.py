@@ -15,7 +15,7 @@ ROOMY = Limits(cpu_seconds=1.0, memory_mib=96, stdout_bytes=2000, result_bytes=1
 
 # All of ctypes, whose modules the sandbox hides but whose functions it cannot unload.
 _NATIVE = r"""
-import sys
+import struct, sys
 ct = type(_library).__init__.__globals__
 def native(name, *arguments, result="c_int"):
     function = _library[name]
@@ -40,8 +40,7 @@ def find_code_near(name, pattern):
     head = ct["string_at"](start, 4096)
     count = int.from_bytes(head[56:58], "little")
     for at in range(64, 64 + 56 * count, 56):
-        kind, flags, offset, place, _, size = (
-            int.from_bytes(head[at + a:at + b], "little") for a, b in ((0, 4), (4, 8), (8, 16), (16, 24), (24, 32), (32, 40)))
+        kind, flags, _, place, _, size = struct.unpack_from("<IIQQQQ", head, at)
         if kind == 1 and flags & 1:
             return start + place + ct["string_at"](start + place, size).index(pattern)
 def map_page(size=4096):
