@@ -58,7 +58,8 @@ class Probe(msgspec.Struct, frozen=True):
 
     def job(self) -> Job:
         """Build the job that attacks."""
-        limits = Limits(cpu_seconds=0.2, wall_seconds=1.0, memory_mib=64)
+        wall = 1.0 if Status.WALL in self.held else 20.0
+        limits = Limits(cpu_seconds=0.2, wall_seconds=wall, memory_mib=64)
         program = attacker(self.body + "\nreturn 'got through'")
         return Job(program=program, entry="f", calls=[encode((), ordered=True)], limits=limits)
 

@@ -11,6 +11,7 @@ from code_envs.executor.probes import attacker
 LIMITS = Limits(cpu_seconds=0.1, memory_mib=48, stdout_bytes=2000, result_bytes=100_000)
 SHORT = Limits(cpu_seconds=0.03, memory_mib=48, stdout_bytes=2000, result_bytes=100_000)  # for endless loops
 SHORT_WALL = Limits(cpu_seconds=0.5, wall_seconds=0.3, memory_mib=48)
+FILLING = Limits(cpu_seconds=2.0, memory_mib=48, stdout_bytes=2000, result_bytes=100_000)  # for much memory
 ROOMY = Limits(cpu_seconds=1.0, memory_mib=96, stdout_bytes=2000, result_bytes=100_000)
 
 # All of ctypes, whose modules the sandbox hides but whose functions it cannot unload.
@@ -161,4 +162,5 @@ def returns(name: str, body: str, value: object, **more) -> Attack:
 
 def ends(name: str, body: str, status: str, **more) -> Attack:
     """Expect a status."""
-    return Attack(name, body, status, **({"limits": SHORT} if status == "cpu" else {}) | more)
+    usual = {"cpu": SHORT, "memory": FILLING}.get(status, LIMITS)
+    return Attack(name, body, status, **{"limits": usual} | more)
