@@ -190,6 +190,31 @@ GROUPS = (
             "OSError|PermissionError",
             "",
         ),
+        returns(
+            "a lock left behind in shared memory",
+            FRAMES + "return syscall('futex', place_of(result_map) + 8192, 6, 0, 0, 0, 0)",
+            0,
+        ),
+        returns(
+            "a list of locks that ends in shared memory",
+            FRAMES + "here, thread = place_of(result_map) + 4096, native('pthread_self', result='c_void_p')\n"
+            "for at in range(thread + 512, thread + 1024, 8):\n"
+            "  word = ct['c_long'].from_address(at)\n"
+            "  if word.value == at: word.value = here\n"
+            "result_map[4096:4104] = here.to_bytes(8, 'little')\n"
+            "return 1",
+            1,
+        ),
+        ends(
+            "fill the result map and wait",
+            FRAMES + "result_map[:] = b'\\1' * len(result_map)\n"
+            "import _thread\nlock = _thread.allocate_lock()\nwhile True: lock.acquire()",
+            "crashed",
+            script="wall",
+            limits=SHORT_WALL,
+        ),
+        ends("no block of the thread", "ct['memset'](native('pthread_self', result='c_void_p'), 0, 2048)", "crashed"),
+        ends("no state of the interpreter", "ct['memset'](address('_PyRuntime'), 0, 65536)", "crashed"),
         killed("userfaults on the map", "syscall('userfaultfd', 1)"),
     ),
 )
