@@ -6,35 +6,46 @@ from attacks.settings import open_target, settings
 from attacks.tools import FRAMES, ROOMY, Attack
 
 from code_envs.executor import Limits
+from code_envs.executor.preload import is_lean
 from code_envs.executor.probes import PROBES
 
 HONEST = "import math\ndef f(n=5):\n    print('honest')\n    return [math.factorial(n), sorted({'b': 1, 'a': 2})]\n"
+LARGE = "import fractions\n" + HONEST
 HEALTH = Limits()
 
 
 @pytest.fixture(scope="module", params=settings(), ids=str)
 def target(request):
     with open_target(request.param) as target:
-        check_health(target, None)
+        target.zygotes = {}
+        for program in (HONEST, LARGE):  # one zygote for programs that import little, one for others
+            check_health(target, program)
+        assert len(target.zygotes) == 2
         yield target
 
 
-def check_health(target, zygotes):
-    """An honest program runs as ever, on the very zygote that was attacked."""
-    program = HONEST + ("" if target.mode == "call" else "print(f())\n")
-    after = target.run(program, HEALTH, target.mode)
+def check_zygotes(target, answer):
+    """None that was there has gone: an attack that ends one would be run again on another."""
+    assert answer.zygotes | target.zygotes == answer.zygotes
+    target.zygotes = answer.zygotes
+
+
+def check_health(target, program):
+    """An honest program runs as ever, on the very zygote that another program has attacked."""
+    honest = HONEST if is_lean(program) else LARGE
+    after = target.run(honest + ("" if target.mode == "call" else "print(f())\n"), HEALTH, target.mode)
     assert after.done.ok, after.done
     if target.mode == "call":
         assert (after.done.result(), after.done.stdout) == ([120, ["a", "b"]], "honest\n")
     else:
         assert after.done.stdout == "honest\n[120, ['a', 'b']]\n"
-    assert len(after.zygotes) == 1
-    assert zygotes in (None, after.zygotes)
+    check_zygotes(target, after)
 
 
 def run(target, program, limits):
     answer = target.run(program, limits, target.mode)
-    check_health(target, answer.zygotes)
+    check_zygotes(target, answer)
+    check_health(target, program)
     return answer.done
 
 

@@ -5,6 +5,7 @@ from attacks.settings import open_target, settings
 from attacks.streams import ATTACKS, HONEST, STDIN
 
 from code_envs.executor import Limits
+from code_envs.executor.preload import is_lean
 
 ECHO = "import os, sys\nprint(sys.stdin.read(), os.lseek(1, 0, 2), os.lseek(2, 0, 2))"
 
@@ -12,15 +13,19 @@ ECHO = "import os, sys\nprint(sys.stdin.read(), os.lseek(1, 0, 2), os.lseek(2, 0
 @pytest.fixture(scope="module", params=settings(("script",)), ids=str)
 def target(request):
     with open_target(request.param) as target:
+        target.zygotes = {}
         yield target
 
 
 def run(target, script):
     """Run it, and then an honest one on the very same zygote, which finds nothing of it."""
     answer = target.run(script.program(), script.limits, "script", script.stdin.encode("utf-8", "surrogatepass"))
-    after = target.run(ECHO, Limits(), "script", b"fresh")
+    large = "" if is_lean(script.program()) else "import fractions\n"
+    after = target.run(large + ECHO, Limits(), "script", b"fresh")
     assert after.done.stdout == "fresh 0 0\n", after.done
     assert after.zygotes == answer.zygotes
+    assert answer.zygotes | target.zygotes == answer.zygotes
+    target.zygotes = answer.zygotes
     return answer.done
 
 

