@@ -1,5 +1,6 @@
 """Forged result maps: whatever a child leaves there, the client reads executions and never fails."""
 
+import os
 import random
 import signal
 
@@ -8,6 +9,7 @@ import pytest
 from code_envs.codec import DecodeError, decode, encode
 from code_envs.executor import Isolation, Job, Limits, Status, wire
 from code_envs.executor.frame import MAP_BYTES, RECORD, RESULT
+from code_envs.executor.streams import Streams
 
 LIMITS = Limits(stdout_bytes=64, result_bytes=1000, memory_mib=100)
 JOB = Job(program="", entry="f", calls=[b"()"] * 3)
@@ -59,6 +61,18 @@ def test_no_claim_counts_of_a_program_that_dodged_its_timer(cpu, void):
     assert statuses(done) == (["cpu"] * 3 if void else ["ok"] * 3)
     shared = frame([(0, encode(1))], shared=1)
     assert statuses(read(shared, wire.Ending(0, False, cpu, 20.0, 20_000))) == statuses(done)
+
+
+def test_no_output_counts_of_a_script_that_dodged_its_timer():
+    script, statuses = Job(program="", entry="", calls=[encode(("",))]), []
+    for cpu in (0.1, 20.0):
+        streams = Streams(b"")
+        os.write(streams.stdout, b"right")
+        ending = wire.Ending(0, False, cpu, 20.0, 20_000)
+        (done,) = wire.read(frame([]), script, LIMITS, ending, Isolation.FULL, streams=streams)
+        streams.close()
+        statuses.append((done.status.value, done.value))
+    assert statuses == [("ok", encode("right")), ("cpu", b"")]
 
 
 def test_text_is_bounded_and_cleaned():
