@@ -15,11 +15,10 @@ __all__ = ["doctor"]
 
 def doctor(*, as_json: AsJson = False) -> None:
     """Attack the sandbox of this machine for real, and say what is installed."""
-    from code_envs.executor.doctor import probe
+    from code_envs.executor.doctor import is_sound, probe
 
     checks = probe()
-    runs = any(check.ok for check in checks if check.name.startswith("level"))
-    sound = runs and all(check.ok for check in checks if check.name.startswith("attack"))
+    sound = is_sound(checks)
     installed = {"code-envs": version("code-envs"), "python": platform.python_version()}
     if as_json:
         print_json({"sound": sound, "installed": installed, "extras": _extras(), "checks": checks})

@@ -24,6 +24,7 @@ __all__ = [
     "assemble",
     "deny",
     "deny_bits",
+    "deny_pointer",
     "install",
     "prepare",
 ]
@@ -52,6 +53,13 @@ def _return(verdict: int) -> Instruction:
 def deny_bits(argument: int, mask: int) -> tuple[Instruction, ...]:
     """Deny a call whose argument (its low 32 bits) has any bit of ``mask``."""
     return ((LOAD, 0, 0, _low(argument)), (JSET, 0, 1, mask), _return(deny()), _return(ALLOW))
+
+
+def deny_pointer(argument: int, code: int) -> tuple[Instruction, ...]:
+    """Let a call fail with an error code if its argument (all 64 bits) points somewhere."""
+    low = _low(argument)
+    check = ((LOAD, 0, 0, low), (JEQ, 0, 2, 0), (LOAD, 0, 0, low + 4), (JEQ, 1, 0, 0))
+    return (*check, _return(deny(code)), _return(ALLOW))
 
 
 def allow_values(argument: int, values: Iterable[int]) -> tuple[Instruction, ...]:

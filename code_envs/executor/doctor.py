@@ -7,43 +7,29 @@ import platform
 import sys
 from pathlib import Path
 
-import msgspec
-
 from code_envs.errors import ExecutorError, IsolationUnavailable
 from code_envs.executor import ladder
 from code_envs.executor.client import Zygote
+from code_envs.executor.kernel import Check, is_container, kernel_checks
 from code_envs.executor.probes import PROBES, attack
 from code_envs.executor.syscalls import MACHINES, machine
 from code_envs.executor.types import Isolation, Limits
 
-__all__ = ["Check", "get_isolation", "probe"]
+__all__ = ["Check", "get_isolation", "is_sound", "probe"]
 
-_ADVICE = {
-    Isolation.FULL: (
-        "Allow unprivileged user namespaces: on Ubuntu 24.04 and later "
-        "'sysctl kernel.apparmor_restrict_unprivileged_userns=0', elsewhere 'sysctl user.max_user_namespaces=10000'; "
-        "in Docker add '--security-opt seccomp=unconfined'. The lower levels are safe to use meanwhile."
-    ),
-    Isolation.NO_USERNS: "Use Linux 5.13 or later with Landlock among its security modules ('lsm=landlock,...').",
-    Isolation.SECCOMP: f"Use a Linux kernel with seccomp filters (CONFIG_SECCOMP_FILTER) on {' or '.join(MACHINES)}.",
+_NEEDS = {  # what a level is built from, by the name of the check that looks at it
+    Isolation.FULL: "kernel: user namespaces",
+    Isolation.NO_USERNS: "kernel: Landlock",
+    Isolation.SECCOMP: "kernel: seccomp",
 }
+_CONTAINER = (
+    "This looks like a container, whose manager forbids what the level needs: in Docker add "
+    "'--security-opt seccomp=unconfined --security-opt apparmor=unconfined'. The lower levels are safe meanwhile."
+)
+_UNKNOWN = "The kernel's settings allow it; look for a security module or a parent process that does not."
+_PROCESSOR = f"Use a machine with a {' or '.join(MACHINES)} processor: filters for others do not exist yet."
+_CLOCK = "Programs that read the clock see the real one; validation still refuses them."
 _OUTSIDE = "Do not run untrusted programs here; report this with the output of 'code-envs doctor --json'."
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at.
-
-    Attributes:
-        name: What was looked at.
-        ok: Whether it is as it should be.
-        detail: What was found.
-        advice: What to do if it is not as it should be; empty otherwise.
-    """
-
-    name: str
-    ok: bool
-    detail: str
-    advice: str = ""
 
 
 def get_isolation() -> Isolation:
@@ -60,58 +46,82 @@ def get_isolation() -> Isolation:
 
 
 def probe() -> list[Check]:
-    """Look at the platform, set up every level, and attack the strongest one that works.
+    """Look at the platform and the kernel, set up every level, and attack each one that works.
 
     Returns:
         The checks in the order in which they were made. The executor would refuse to run here
-        exactly if none of the checks named ``level ...`` is ok.
+        exactly if none of the checks named ``level ...`` is ok. Those named ``attack ...`` are the
+        attacks on the strongest level, and any that got through a weaker one.
     """
     checks = [_platform(), _processor()]
-    if sys.platform != "linux":
+    if not all(check.ok for check in checks):
         return checks
-    checks.append(_memory())
+    checks += [_memory(), *kernel_checks()]
     attacked = False
     for level in ladder.LEVELS:
         try:
             zygote = ladder.start(level)
         except ExecutorError as error:
-            checks.append(Check(f"level {level.value}", False, str(error), _ADVICE[level]))
+            checks.append(Check(f"level {level.value}", False, str(error), _advice(level, checks)))
             continue
         with zygote:
-            landlock = f"Landlock version {zygote.landlock}" if zygote.landlock else "no Landlock"
-            detail = landlock if level is not Isolation.SECCOMP else "seccomp and resource limits"
-            checks.append(Check(f"level {level.value}", True, detail))
+            found = [_attack(zygote, index) for index in range(len(PROBES))]
+            checks.append(_level(zygote, sum(check.ok for check in found)))
             if not attacked:
-                checks += _attack_all(zygote)
-                attacked = True
+                checks.append(_clock(zygote))
+            checks += [check for check in found if not (attacked and check.ok)]
+            attacked = True
     return checks
 
 
-def _attack_all(zygote: Zygote) -> list[Check]:
-    checks = []
-    for one in PROBES:
+def is_sound(checks: list[Check]) -> bool:
+    """Tell whether the executor would run here, and no attack got through."""
+    runs = any(check.ok for check in checks if check.name.startswith("level"))
+    return runs and all(check.ok for check in checks if check.name.startswith("attack"))
+
+
+def _level(zygote: Zygote, held: int) -> Check:
+    landlock = f"Landlock version {zygote.landlock}" if zygote.landlock else "no Landlock"
+    detail = landlock if zygote.isolation is not Isolation.SECCOMP else "seccomp and resource limits"
+    return Check(f"level {zygote.isolation.value}", True, f"{detail}; held {held} of {len(PROBES)} attacks")
+
+
+def _attack(zygote: Zygote, index: int) -> Check:
+    one, level = PROBES[index], zygote.isolation.value
+    try:
         done = attack(zygote, one)
-        held = one.is_held(done)
-        detail = f"{done.status.value}: {done.exception or done.message} ({one.layers})"
-        checks.append(Check(f"attack: {one.name}", held, detail, "" if held else _OUTSIDE))
-    return checks
+    except ExecutorError as error:
+        return Check(f"attack on {level}: {one.name}", False, str(error), _OUTSIDE)
+    held = one.is_held(done)
+    detail = f"{done.status.value}: {done.exception or done.message} ({one.layers})"
+    return Check(f"attack on {level}: {one.name}", held, detail, "" if held else _OUTSIDE)
+
+
+def _advice(level: Isolation, checks: list[Check]) -> str:
+    """What to do about a level that cannot be had, by what was found in the kernel."""
+    for check in checks:
+        if check.name == _NEEDS[level] and not check.ok:
+            return check.advice
+    return _CONTAINER if is_container() else _UNKNOWN
+
+
+def _clock(zygote: Zygote) -> Check:
+    frozen = zygote.clock_frozen
+    return Check("clock", frozen, "stands still" if frozen else "real", "" if frozen else _CLOCK)
 
 
 def _platform() -> Check:
-    ok = sys.platform == "linux"
     detail = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     try:
         ladder.check_platform()
     except IsolationUnavailable as error:
-        return Check("operating system", ok, detail, str(error))
-    return Check("operating system", ok, detail)
+        return Check("operating system", False, detail, str(error))
+    return Check("operating system", True, detail)
 
 
 def _processor() -> Check:
-    if sys.platform != "linux":
-        return Check("processor", False, platform.machine(), "")
-    ok = machine() in MACHINES
-    return Check("processor", ok, machine(), "" if ok else _ADVICE[Isolation.SECCOMP])
+    ok = sys.platform != "linux" or machine() in MACHINES
+    return Check("processor", ok, platform.machine(), "" if ok else _PROCESSOR)
 
 
 def _memory() -> Check:

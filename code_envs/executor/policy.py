@@ -21,6 +21,7 @@ from code_envs.executor.bpf import (
     assemble,
     deny,
     deny_bits,
+    deny_pointer,
 )
 
 __all__ = ["child_filter", "monitor_filter", "script_filter", "zygote_filter"]
@@ -37,7 +38,7 @@ def _words(text: str) -> list[str]:
 
 _COMPUTE = _words("""
 brk munmap mremap futex exit exit_group clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time
-sched_yield sched_getaffinity getrusage times membarrier rseq getuid getgid geteuid getegid sigaltstack
+sched_yield sched_getaffinity getrusage times rseq getuid getgid geteuid getegid sigaltstack
 """)
 _IDS = ["getpid", "gettid", "getppid"]
 _ZYGOTE = _words("""
@@ -88,21 +89,31 @@ def zygote_filter(machine: str) -> list[Instruction]:
     return assemble(rules, deny(), machine)
 
 
-def _child() -> dict[str, Rule]:
+def _child(frozen: bool) -> dict[str, Rule]:
     rules: dict[str, Rule] = dict.fromkeys(_IDS + _CHILD_SKIPPED, deny(0))  # the same ids in every run
+    rules["futex"] = deny_pointer(3, errno.ETIMEDOUT)  # a timeout: a wait that is over at once, like a sleep
+    # a negative id is the CPU clock of another process
+    rules |= dict.fromkeys(("clock_gettime", "clock_getres"), deny_bits(0, 1 << 31))
+    if frozen:  # whoever asks the kernel goes around the clock that stands still
+        rules |= dict.fromkeys(("clock_gettime", "gettimeofday", "time"), deny())
     return rules | dict.fromkeys(_CHILD_DENIED, deny()) | dict.fromkeys(_CHILD_KILLED, KILL)
 
 
-def child_filter(machine: str) -> list[Instruction]:
-    """Assemble what a child stacks on the zygote's filter just before it runs a program."""
-    return assemble(_child(), ALLOW, machine)
+def child_filter(machine: str, frozen: bool = False) -> list[Instruction]:
+    """Assemble what a child stacks on the zygote's filter just before it runs a program.
+
+    Args:
+        machine: One of ``syscalls.MACHINES``.
+        frozen: Whether the clock of the C library stands still.
+    """
+    return assemble(_child(frozen), ALLOW, machine)
 
 
-def script_filter(machine: str) -> list[Instruction]:
+def script_filter(machine: str, frozen: bool = False) -> list[Instruction]:
     """Assemble the same for a script, which also reads descriptor 0 and writes 1 and 2."""
     own: dict[str, Rule] = {"read": allow_descriptors(0), "write": allow_descriptors(1, 2)}
     own |= dict.fromkeys(("lseek", "close"), allow_descriptors(0, 1, 2))
-    return assemble(_child() | own, ALLOW, machine)
+    return assemble(_child(frozen) | own, ALLOW, machine)
 
 
 def monitor_filter(machine: str, zygote: int) -> list[Instruction]:

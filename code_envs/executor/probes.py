@@ -23,12 +23,13 @@ _library = [kind for kind in object.__subclasses__() if kind.__name__ == "CDLL"]
 _data = [kind for kind in _library._FuncPtr.__mro__ if kind.__name__ == "_CData"][0]
 kinds = {kind.__name__: kind for base in _data.__subclasses__() for kind in base.__subclasses__()}
 _long = _library.syscall.restype = kinds["c_long"]
+_errno = type(_library).__init__.__globals__["get_errno"]
 _numbers = {numbers}
 def syscall(name, *arguments):
     wide = [_long(argument) if type(argument) is int else argument for argument in arguments]
     result = _library.syscall(_long(_numbers[name]), *wide)
     if result < 0:
-        raise OSError("denied")
+        raise OSError(_errno(), name)
     return result
 """
 _REFUSALS = ("PermissionError", "OSError", "BlockingIOError", "RuntimeError")

@@ -186,6 +186,8 @@ def read(
     if verdict is None:
         return None
     frame = _Frame(result, job, limits, ending, isolation)
+    if _is_over(ending, limits):
+        frame.void()
     return frame.executions(*verdict) if streams is None else [_read_script(frame, streams, *verdict)]
 
 
@@ -196,7 +198,7 @@ def _read_script(frame: _Frame, streams: Streams, status: Status, message: str) 
     encoded = b"" if more else encode(text, max_bytes=4 * MAX_OUTPUT)
     if more or len(encoded) > 2 * MAX_BYTES:  # what is no text grows when it is made one
         status, message = Status.TOO_LARGE, f"wrote more than {limits.result_bytes} bytes to standard output"
-    elif frame.ending.wait_status == 0:
+    elif status is Status.EXITED and frame.ending.wait_status == 0:
         status, message, value = Status.OK, "", encoded
     elif status is Status.EXITED:
         status, name, message = frame.exception() or (status, name, message)
@@ -217,6 +219,8 @@ def _verdict(ending: Ending, limits: Limits) -> tuple[Status, str] | None:
     """Say what ended the child, for the calls that it did not finish; None blames the sandbox."""
     if ending.late:
         return Status.WALL, f"stopped after {limits.wall_seconds:g} s"
+    if _is_over(ending, limits):
+        return Status.CPU, f"used {ending.cpu_seconds:.2g} s of CPU time; {limits.cpu_seconds:g} s are allowed"
     if os.WIFEXITED(ending.wait_status):
         return Status.EXITED, f"the program left with exit status {os.WEXITSTATUS(ending.wait_status)}"
     number = os.WTERMSIG(ending.wait_status)
@@ -229,6 +233,16 @@ def _verdict(ending: Ending, limits: Limits) -> tuple[Status, str] | None:
     if number == signal.SIGKILL:
         return _killed(ending, limits)
     return Status.CRASHED, f"killed by {signal.Signals(number).name if number in _KNOWN else number}"
+
+
+def _is_over(ending: Ending, limits: Limits) -> bool:
+    """Tell whether a child used more CPU time than its timer can have let it.
+
+    The kernel looks at CPU timers when its clock ticks: a program that sleeps through each tick is never
+    stopped, but its time is counted. The slack is for starting, one tick, and giving memory back.
+    """
+    slack = 0.05 + 0.1 * limits.cpu_seconds + 2.5e-7 * ending.peak_kib
+    return ending.cpu_seconds > limits.cpu_seconds + slack
 
 
 _KNOWN = {int(number) for number in signal.Signals}
@@ -272,6 +286,10 @@ class _Frame:
             later = self._execution(status, message="not reached")
             done += [later] * (self.calls - len(done))
         return done
+
+    def void(self) -> None:
+        """Take no claim for a result."""
+        self.records = self.shared = self.complete = False
 
     def exception(self) -> tuple[Status, str, str] | None:
         """Read how a script says that it failed: status, type and message; None if it does not."""

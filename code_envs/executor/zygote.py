@@ -115,7 +115,7 @@ class Zygote:
             os._exit(0)
         os.close(lifeline)
         frozen = clock.freeze(self.libc, self.arch, clock.epoch(self.variant))
-        self.filters = [bpf.prepare(rules(self.arch)) for rules in (policy.child_filter, policy.script_filter)]
+        self.filters = [bpf.prepare(rules(self.arch, frozen)) for rules in (policy.child_filter, policy.script_filter)]
         self.alarm = clock.Alarm(self.libc, signal.SIGPROF)
         receiver = script.Receiver(self.control)
         _hide_machinery()

@@ -1,12 +1,30 @@
-"""A simulator of the BPF machine, for the tests of the filters."""
+"""What the tests of the sandbox share: the attacks as a package, and a simulator of the BPF machine."""
 
+import importlib.util
 import operator
 import struct
+import sys
+from pathlib import Path
 
 import pytest
 
 from code_envs.executor import bpf
 from code_envs.executor.syscalls import MACHINES
+
+_FOLDER = Path(__file__).parent / "attacks"
+
+
+def _load() -> None:
+    """Make the attacks importable: pytest imports tests by path, so what they share is found by path too."""
+    spec = importlib.util.spec_from_file_location(
+        "attacks", _FOLDER / "__init__.py", submodule_search_locations=[str(_FOLDER)]
+    )
+    module = sys.modules["attacks"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+if "attacks" not in sys.modules:
+    _load()
 
 JUMPS = {0x15: operator.eq, 0x25: operator.gt, 0x35: operator.ge, 0x45: operator.and_}
 LOAD, AND, JUMP, RETURN = 0x20, 0x54, 0x05, 0x06

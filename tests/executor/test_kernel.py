@@ -52,9 +52,10 @@ def kind(request):
 
 
 @pytest.fixture(scope="module")
-def predict(simulate, strictest, kind):
+def predict(simulate, strictest, sandbox, kind):
     own = policy.script_filter if kind == "script" else policy.child_filter
-    filters = policy.zygote_filter(THIS), own(THIS)
+    frozen = all(zygote.clock_frozen for slot in sandbox._pool._slots for zygote in slot.zygotes.values())
+    filters = policy.zygote_filter(THIS), own(THIS, frozen)
 
     def decide(number, arguments=(0,) * 6):
         return strictest([simulate(program, number, AUDIT_ARCH[THIS], arguments)[0] for program in filters])

@@ -24,12 +24,14 @@ class Comparison(ctypes.Structure):
     _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
 
 
-MEANINGS = {}  # of the instructions of an argument check: one comparison for each way to pass
+# Of the instructions of an argument check: one comparison for each way to pass, and the verdict otherwise.
+MEANINGS = {}
 LOW = 0xFFFFFFFF
 CHECKS = {
-    "deny_bits": lambda argument, mask: [(argument, MASKED_EQUAL, mask, 0)],
-    "allow_values": lambda argument, values: [(argument, EQUAL, value, 0) for value in values],
-    "allow_descriptors": lambda *numbers: [(0, MASKED_EQUAL, LOW, number) for number in numbers],
+    "deny_bits": lambda argument, mask: ([(argument, MASKED_EQUAL, mask, 0)], bpf.deny()),
+    "deny_pointer": lambda argument, code: ([(argument, EQUAL, 0, 0)], bpf.deny(code)),
+    "allow_values": lambda argument, values: ([(argument, EQUAL, value, 0) for value in values], bpf.deny()),
+    "allow_descriptors": lambda *numbers: ([(0, MASKED_EQUAL, LOW, number) for number in numbers], bpf.deny()),
 }
 
 
@@ -61,7 +63,7 @@ def library():
 
 
 class Oracle:
-    """One policy, written by libseccomp: plain verdicts in one filter, argument checks in another."""
+    """One policy, written by libseccomp: plain verdicts in one filter, argument checks in one for each verdict."""
 
     def __init__(self, library, rules, default, machine):
         self.library, self.machine = library, machine
@@ -69,9 +71,15 @@ class Oracle:
         checks = {name: rule for name, rule in rules.items() if not isinstance(rule, int)}
         self.unknown = set()
         self.plain = self.export(default, [(name, rule, ()) for name, rule in plain.items()])
-        passing = [(name, bpf.ALLOW, one) for name, rule in checks.items() for one in MEANINGS[rule]]
-        self.checked = self.export(bpf.deny(), passing)
-        self.numbers = {table(machine)[name] for name in checks if name in table(machine)}
+        verdicts = {MEANINGS[rule][1] for rule in checks.values()}
+        checked = {verdict: self.export_checks(checks, verdict) for verdict in verdicts}
+        own = table(machine)
+        self.numbers = {own[name]: checked[MEANINGS[rule][1]] for name, rule in checks.items() if name in own}
+
+    def export_checks(self, checks, otherwise):
+        meant = {name: MEANINGS[rule] for name, rule in checks.items()}
+        passing = [(name, one) for name, (ways, verdict) in meant.items() if verdict == otherwise for one in ways]
+        return self.export(otherwise, [(name, bpf.ALLOW, one) for name, one in passing])
 
     def export(self, default, rules):
         library = self.library
@@ -101,7 +109,7 @@ class Oracle:
         return list(struct.iter_unpack("<HBBI", written))
 
     def filter_for(self, number):
-        return self.checked if number in self.numbers else self.plain
+        return self.numbers.get(number, self.plain)
 
 
 @pytest.fixture(params=FILTERS)
