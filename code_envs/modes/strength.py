@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from code_envs.executor import Execution, Executor, Job
+from code_envs.executor import Executor, Job
 from code_envs.modes.guessing import run_each
 from code_envs.modes.validity import generator
-from code_envs.modes.verdicts import infra
+from code_envs.modes.verdicts import gives, infra
 from code_envs.problem import Problem
 from code_envs.programs.inputs import boundary_arguments, random_arguments
 from code_envs.programs.mutants import Mutant, mutants
-from code_envs.values import encode, same_result
+from code_envs.programs.stdin import random_stdins
+from code_envs.values import encode
 
 __all__ = ["killed_mutants"]
 
@@ -47,15 +48,22 @@ def killed_mutants(problem: Problem, executor: Executor) -> tuple[list[Mutant], 
 def _probes(problem: Problem, rng: np.random.Generator, executor: Executor) -> dict[bytes, bytes]:
     """Further inputs on which the program returns, with its results."""
     samples = [case.values() for case in (*problem.cases, *problem.hidden)]
-    inputs = [
-        *random_arguments(samples, rng, _PROBES // 2, signature=problem.signature),
-        *boundary_arguments(samples, rng, _PROBES // 2, signature=problem.signature),
-    ]
-    calls = [encode(values, ordered=True) for values in inputs]
+    calls = [encode(values, ordered=True) for values in _inputs(problem, samples, rng)]
     limits = msgspec.structs.replace(executor.limits, cpu_seconds=executor.limits.cpu_seconds / 16)
     job = Job(program=problem.program, entry=problem.entry, calls=calls, limits=limits)
     (runs,) = run_each([job], executor, rounds=4)
     return {call: run.value for call, run in zip(calls, runs, strict=True) if run.ok}
+
+
+def _inputs(
+    problem: Problem, samples: Sequence[tuple[object, ...]], rng: np.random.Generator
+) -> Sequence[tuple[object, ...]]:
+    if problem.is_script:
+        return [(text,) for text in random_stdins([str(text) for (text,) in samples], rng, _PROBES)]
+    return [
+        *random_arguments(samples, rng, _PROBES // 2, signature=problem.signature),
+        *boundary_arguments(samples, rng, _PROBES // 2, signature=problem.signature),
+    ]
 
 
 def _alive(
@@ -66,16 +74,12 @@ def _alive(
     Mutants often run forever: they get some times what the program itself needs.
     """
     own = Job(program=problem.program, entry=problem.entry, calls=list(expected))
-    needed = executor.run_jobs([own])[0][0].cpu_seconds if expected else 0.0
+    needed = max((run.cpu_seconds for run in executor.run_jobs([own])[0]), default=0.0)
     cpu_seconds = min(0.05 + 4 * needed, executor.limits.cpu_seconds)
     limits = msgspec.structs.replace(executor.limits, cpu_seconds=cpu_seconds)
     jobs = [msgspec.structs.replace(own, program=mutant.program, limits=limits) for mutant in changed]
     return [
         mutant
         for mutant, runs in zip(changed, executor.run_jobs(jobs), strict=True)
-        if infra([runs]) or all(map(_gives, runs, expected.values()))
+        if infra([runs]) or all(gives(problem, value, run) for value, run in zip(expected.values(), runs, strict=True))
     ]
-
-
-def _gives(run: Execution, value: bytes) -> bool:
-    return run.ok and same_result(value, run.value)
