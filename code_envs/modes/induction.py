@@ -15,7 +15,7 @@ from code_envs.modes.base import Answer, Complaint, Grade, Outcome, Rules
 from code_envs.modes.blocks import fence
 from code_envs.modes.reading import read_program, read_script
 from code_envs.modes.scripts import message_text, script_fields
-from code_envs.modes.strength import killed_mutants
+from code_envs.modes.strength import killed_mutants, still_right
 from code_envs.modes.validity import check_runs, check_sources, complain, in_stages
 from code_envs.modes.verdicts import TIME, called, cpu_spent, gives, infra, short, told
 from code_envs.problem import Mode, Problem
@@ -154,6 +154,10 @@ def _check_cases(problem: Problem) -> Iterator[Complaint]:
 
 def _check_strength(rules: Rules, problem: Problem, executor: Executor) -> Iterator[Complaint]:
     trivial = trivial_programs(problem)
+    if problem.is_script:  # a process for each call: most programs need one
+        hidden = {case.call(): case.expected() for case in problem.hidden}
+        right = still_right(problem, [program for _, program in trivial], hidden, executor)
+        trivial = [(name, program) for name, program in trivial if program in right]
     jobs = [job for _, program in trivial for job in rules.jobs(problem, Answer(text=program))]
     for (name, program), runs in zip(trivial, executor.run_jobs(jobs), strict=True):
         grade = rules.judge(problem, Answer(text=program), [runs])

@@ -95,10 +95,12 @@ def _line(layouts: Sequence[_Layout], at: int, row: int, seen: Counter[str]) -> 
     words, counts = layouts[at][row], _counts(layouts[at], row)
     peers = _peers(layouts, at, row, alone=bool(counts))
     rules = [rule for rule in (_rises, _falls, _differs) if all(map(rule, peers))]
-    is_list = len({len(peer) for peer in peers}) > 1
+    is_list, bound = len({len(peer) for peer in peers}) > 1, _bound(layouts[at]) if row else None
     draws = []
     for place, word in enumerate(words):
         pool = words[:: 1 + len(words) // _NEIGHBOURS] if is_list else [peer[place] for peer in peers]
+        if bound is not None:  # other texts have other bounds
+            pool = [other for other in pool if not _INTEGER.fullmatch(other) or int(other) <= bound]
         draws.append(_same(word) if place in counts else _drawing(word, pool, seen, is_list))
     return _Line(words, draws, bool(counts), is_list and not counts and rules == [_differs], rules)
 
@@ -126,10 +128,16 @@ def _counts(layout: _Layout, row: int) -> frozenset[int]:
             found.add(place)
         elif after and value > 0:
             block = {len(words) for words in after[:value]} if 1 < value < len(after) else ()
-            header = row == 0 and (len(after) % value == 0 or value >= max(_numbers(after), default=value + 1))
+            header = row == 0 and (len(after) % value == 0 or value == _bound(layout))
             if value in (len(after[0]), letters) or len(block) == 1 or header:
                 found.add(place)
     return frozenset(found)
+
+
+def _bound(layout: _Layout) -> int | None:
+    """The largest number of the first line, if no later one is above it: it may bound them, as nodes their labels."""
+    first, later = _numbers(layout[:1]), _numbers(layout[1:])
+    return max(first) if first and later and max(first) >= max(later) else None
 
 
 # --- single words -----------------------------------------------------------------------------
