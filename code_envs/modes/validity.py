@@ -52,7 +52,7 @@ CHECKS = {
     "runs": "The program returns a value on each of its inputs.",
     "signature": "Every function takes the parameters of the signature.",
     "size": "Program, arguments and results are short enough to be shown.",
-    "syntax": "Every source is Python and defines its function.",
+    "syntax": "Every source is Python and defines its function, if it is no script.",
     "told": "No comment or docstring calls the function with the stored arguments.",
     "trivial": "Programs that do not solve the problem fail.",
     "valid": "There are enough arguments that the precondition allows.",

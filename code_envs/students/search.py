@@ -40,6 +40,8 @@ _Search = Generator[list[Job], Sequence[Sequence[Execution]], _Answer]
 class SearchStudent:
     """Solves induction by enumeration, deduction by tracing, abduction and fuzzing by guided search.
 
+    Gives up where a whole program is asked for.
+
     Args:
         budget: Scales the largest budget of an attempt: 1 is enough for programs of a few steps.
         executor: Where programs run; the shared one if None.
