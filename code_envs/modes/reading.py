@@ -317,16 +317,17 @@ def read_script(reply: str) -> str:
     text = visible_text(reply)
     blocks = [block for block in blocks_of(text.split("\n")) if block.tag not in _NOT_PYTHON]
     own = [block for block in blocks if block.tag in _PYTHON]
-    complaint = "there is no program; write it into a block that begins with ```python"
-    for source in reversed([block.text if block.text.strip() else block.info for block in own or blocks] or [text]):
+    sources = [block.text if block.text.strip() else block.info for block in own or blocks] or [text]
+    complaint = ""
+    for source in reversed(sources):
         try:
             program, body = _checked(source)
         except LiteralError as error:
-            complaint = str(error) if own and source is own[-1].text else complaint
+            complaint = complaint or (str(error) if own else "")
             continue
         if body and (own or any(isinstance(node, ast.Call) for part in body for node in ast.walk(part))):
             return program
-    raise LiteralError(complaint)
+    raise LiteralError(complaint or "there is no program; write it into a block that begins with ```python")
 
 
 def _checked(source: str) -> tuple[str, list[ast.stmt]]:

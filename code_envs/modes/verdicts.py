@@ -68,7 +68,7 @@ def called(problem: Problem, case: Case) -> str:
 def told(execution: Execution, *, script: bool = False) -> str:
     """Say what a call did: ``gives [3]``, ``raises KeyError: 'x'``, ``takes too long``; bounded."""
     if script and execution.ok:
-        return f"prints {short(write_literal(execution.stdout)) if execution.stdout else 'nothing'}"
+        return f"prints {short(repr(execution.stdout)) if execution.stdout else 'nothing'}"
     if script and execution.status is Status.EXITED:
         return short(f"does not end well: {execution.message}")
     if script and execution.status in _TOLD_OF_SCRIPTS:
