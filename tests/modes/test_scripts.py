@@ -367,3 +367,18 @@ def test_hidden_cases_can_be_made(written: Written, executor: Executor, index: i
     assert not {case.call() for case in problem.hidden} & {case.call() for case in problem.cases}
     assert validate(problem, executor) == []
     assert problem == complete_cases(bare, executor, np.random.default_rng(5))
+
+
+def test_a_problem_without_a_known_solution_can_be_graded_but_is_not_valid(executor: Executor) -> None:
+    unknown = doubled(program="")
+    assert grade(unknown, fence(HONEST, "python"), executor).passed
+    assert {complaint.check for complaint in validate(unknown, executor)} == {"gold"}
+
+
+def test_large_inputs_are_graded(executor: Executor) -> None:
+    lines = 60_000
+    stdin = f"{lines}\n" + "7\n" * lines
+    large = Case.of((stdin,), f"{7 * lines}\n")
+    program = "import sys\nprint(sum(map(int, sys.stdin.read().split()[1:])))\n"
+    problem = doubled(cases=(Case.of(("1\n7\n",), "7\n"),), hidden=(large,))
+    assert grade(problem, fence(program, "python"), executor).passed
