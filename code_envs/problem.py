@@ -18,8 +18,9 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from code_envs.errors import LiteralError, ProblemError, ValueRefused
-from code_envs.values import decode, encode_literal, write_literal
+from code_envs.errors import LiteralError, ProblemError, UnknownName, ValueRefused
+from code_envs.outputs import OutputRule
+from code_envs.values import decode, encode_literal, parse_literal, write_literal
 
 __all__ = [
     "PRECONDITION",
@@ -279,8 +280,11 @@ class Problem(_Record, frozen=True):
         mode: What the student has to find.
         program: Python source that defines ``entry``. In induction it is the gold answer; in
             differential fuzzing the faulty variant.
-        signature: How ``entry`` is called, such as ``f(xs: list[int], k: int) -> int``.
-        entry: The name of the function.
+        signature: How ``entry`` is called, such as ``f(xs: list[int], k: int) -> int``; empty for a script.
+        entry: The name of the function. Empty for a script, in induction: a whole program that reads
+            standard input; each case's one argument is that text, its result the text of the output.
+        output: A script's :class:`code_envs.outputs.OutputRule`, by which outputs are compared; ``lines``
+            if empty.
         message: What the problem is about, in words; the specification in differential fuzzing.
         cases: Induction: the visible cases. Abduction and deduction: exactly one.
         hidden: Induction: the cases that only the grader knows.
@@ -299,8 +303,9 @@ class Problem(_Record, frozen=True):
 
     mode: Mode
     program: str
-    signature: str
+    signature: str = ""
     entry: str = "f"
+    output: str = ""
     message: str = ""
     cases: tuple[Case, ...] = ()
     hidden: tuple[Case, ...] = ()
@@ -332,8 +337,18 @@ class Problem(_Record, frozen=True):
 
     @builtins.property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the parameters of ``entry``, in order."""
-        return parameters_of(self.signature)
+        """The names of the parameters of ``entry``, in order; of a script ``stdin``."""
+        return ("stdin",) if self.is_script else parameters_of(self.signature)
+
+    @builtins.property
+    def is_script(self) -> bool:
+        """Whether the program is run as a whole and reads standard input."""
+        return not self.entry
+
+    @builtins.property
+    def output_rule(self) -> OutputRule:
+        """By which rule the outputs of a script are compared."""
+        return OutputRule(self.output or OutputRule.LINES)
 
     @builtins.property
     def differential(self) -> bool:
@@ -342,6 +357,30 @@ class Problem(_Record, frozen=True):
 
 
 def _shape_complaints(problem: Problem) -> Iterator[str]:
+    yield from _script_complaints(problem) if problem.is_script else _call_complaints(problem)
+    yield from _mode_complaints(problem)
+
+
+def _script_complaints(problem: Problem) -> Iterator[str]:
+    if problem.mode is not Mode.INDUCTION:
+        yield "its entry is empty, and only induction has scripts; name the function"
+    if problem.signature:
+        yield f"its entry is empty, which makes it a script, but it has the signature {problem.signature!r}"
+    if problem.output not in ("", *OutputRule):
+        yield str(UnknownName("output rule", problem.output, OutputRule))
+    for case in (*problem.cases, *problem.hidden):
+        if [type(value) for value in case.values()] != [str]:
+            yield f"a script's case has one text as its argument, its standard input, not {case.shown():.80}"
+        if case.result and type(parse_literal(case.result)) is not str:
+            yield f"a script's case has a text as its result, its output, not {case.result:.80}"
+
+
+def _call_complaints(problem: Problem) -> Iterator[str]:
+    if not problem.signature:
+        yield "it needs a signature; or, where the program is a script, an empty entry"
+        return
+    if problem.output:
+        yield f"the output rule {problem.output!r} is for scripts, whose entry is empty; results are compared by value"
     try:
         count = len(problem.parameters)
     except ValueError as error:
@@ -352,7 +391,6 @@ def _shape_complaints(problem: Problem) -> Iterator[str]:
     calls = [case.values() for case in (*problem.cases, *problem.hidden)]
     if any(len(call) != count for call in calls):
         yield f"a case has another number of arguments than the {count} parameters of {problem.signature!r}"
-    yield from _mode_complaints(problem)
 
 
 def _mode_complaints(problem: Problem) -> Iterator[str]:
@@ -372,6 +410,8 @@ def _mode_complaints(problem: Problem) -> Iterator[str]:
 
 def _content_key(problem: Problem) -> str:
     aside = {"lineage", "measurements", "tags", "key"}
+    if not problem.output:  # so that the keys of records without one are what they were before there was one
+        aside.add("output")
     content = {name: getattr(problem, name) for name in problem.__struct_fields__ if name not in aside}
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]
 

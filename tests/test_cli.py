@@ -53,7 +53,8 @@ def command(monkeypatch, capsys):
 def written(tmp_path) -> Path:
     """A file with the hand-written problems."""
     path = tmp_path / "problems.jsonl"
-    save_records(path, [problem for mode in Mode for problem in load_problems(PROBLEMS / f"{mode}.jsonl")])
+    files = [PROBLEMS / f"{name}.jsonl" for name in (*Mode, "induction-script")]
+    save_records(path, [problem for file in files for problem in load_problems(file)])
     return path
 
 
@@ -224,7 +225,7 @@ def _no_chain(name: str):
 
 def test_validate_finds_hand_written_problems_valid(command, written):
     found = command("validate", written, "--json").document()
-    assert (found["problems"], found["valid"], found["complaints"]) == (12, 12, [])
+    assert (found["problems"], found["valid"], found["complaints"]) == (15, 15, [])
 
 
 def test_validate_counts_what_is_refused(command, tmp_path):

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from code_envs.errors import ProblemError
+from code_envs.outputs import OutputRule
 from code_envs.problem import (
     Case,
     Chain,
@@ -99,6 +100,42 @@ def test_a_changed_record_is_noticed():
 def test_bad_problems_are_refused(changes, reason):
     with pytest.raises(ProblemError, match=reason):
         problem(**changes)
+
+
+def script(**changes) -> Problem:
+    fields = {"mode": "induction", "entry": "", "program": "print(input())\n", "cases": (Case.of(("3\n",), "6\n"),)}
+    return Problem(**{**fields, **changes})
+
+
+def test_a_problem_without_an_entry_is_a_script():
+    one = script(output="floats")
+    assert (one.is_script, one.parameters, one.signature, one.output_rule) == (True, ("stdin",), "", OutputRule.FLOATS)
+    assert Problem.from_json(one.to_json()) == one
+    assert script().output_rule is OutputRule.LINES
+    assert not problem().is_script
+    keys = {script(output=rule).key for rule in ("", *OutputRule)}
+    assert len(keys) == 5
+    assert script(output=OutputRule.FLOATS) == one
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"mode": "deduction"}, "only induction has scripts"),
+        ({"signature": "f(x)"}, "it has the signature 'f\\(x\\)'"),
+        ({"output": "token"}, "Unknown output rule 'token'. Did you mean 'tokens'?"),
+        ({"cases": (Case.of((3,), "6"),)}, "one text as its argument"),
+        ({"cases": (Case.of((b"3",), "6"),)}, "one text as its argument"),
+        ({"cases": (Case.of(("3", "4"), "6"),)}, "one text as its argument"),
+        ({"hidden": (Case.of(("3",), 6),)}, "a text as its result"),
+        ({"cases": (Case(arguments="('3',)"),)}, "needs its result"),
+        ({"entry": "f"}, "needs a signature; or"),
+        ({"entry": "f", "signature": "f(x)", "output": "tokens"}, "for scripts"),
+    ],
+)
+def test_bad_scripts_are_refused(changes, reason):
+    with pytest.raises(ProblemError, match=reason):
+        script(**changes)
 
 
 @pytest.mark.parametrize(("arguments", "result"), [("3", "1"), ("(1,", "1"), ("(1,)", "x"), ("(open('f'),)", "1")])

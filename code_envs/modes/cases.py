@@ -13,6 +13,7 @@ from code_envs.executor import Executor, Job
 from code_envs.modes.guessing import run_each
 from code_envs.problem import Case, Mode, Problem
 from code_envs.programs.inputs import boundary_arguments, random_arguments, vary_arguments
+from code_envs.programs.stdin import random_stdins
 from code_envs.values import decode, encode, write_literal
 
 __all__ = ["complete_cases"]
@@ -25,9 +26,9 @@ def complete_cases(problem: Problem, executor: Executor, rng: np.random.Generato
     """Give an induction problem hidden cases, generated from the visible ones by type.
 
     A third of the candidates are border values (empties, negatives, duplicates, larger sizes), a
-    third random ones, a third small changes of the visible inputs. Kept are those where the
-    program returns a value that can be shown, and among them different results first; no result
-    fills more than half of the cases.
+    third random ones, a third small changes of the visible inputs; for a script they are texts in
+    the layout of the visible ones. Kept are those where the program returns a value that can be
+    shown, and among them different results first; no result fills more than half of the cases.
 
     Args:
         problem: An induction problem with visible cases; hidden ones that it has are replaced.
@@ -60,11 +61,14 @@ def complete_cases(problem: Problem, executor: Executor, rng: np.random.Generato
 def _candidates(problem: Problem, rng: np.random.Generator, count: int) -> dict[bytes, tuple[object, ...]]:
     """Argument tuples by their encoding: borders, random ones and neighbours in turn."""
     samples = [case.values() for case in problem.cases]
+    visible = {case.call() for case in problem.cases}
+    if problem.is_script:
+        texts = [(text,) for text in random_stdins([str(text) for (text,) in samples], rng, count)]
+        return {call: text for text in texts if (call := encode(text, ordered=True)) not in visible}
     third = -(-count // 3)
     borders = boundary_arguments(samples, rng, third, signature=problem.signature)
     drawn = random_arguments(samples, rng, third, signature=problem.signature)
     varied = [vary_arguments(samples[int(rng.integers(len(samples)))], rng) for _ in range(third)]
-    visible = {case.call() for case in problem.cases}
     found: dict[bytes, tuple[object, ...]] = {}
     for group in zip_longest(borders, drawn, varied):
         for arguments in group:

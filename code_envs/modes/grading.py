@@ -10,10 +10,12 @@ from code_envs.errors import ConfigError, LiteralError, ProblemError, ValueRefus
 from code_envs.executor import Execution, Executor, Job
 from code_envs.modes.base import Answer, Grade, Outcome
 from code_envs.modes.registry import rules
-from code_envs.modes.verdicts import cpu_spent
+from code_envs.modes.verdicts import TIME, cpu_spent
 from code_envs.problem import Mode, Problem
 
 __all__ = ["grade", "grade_batch", "grade_many", "lacks_result"]
+
+_STEP = 8  # calls of a script that are run before it is looked at whether it takes too long
 
 
 def grade(problem: Problem, reply: str | Answer, executor: Executor, *, hide: bool = False) -> Grade:
@@ -68,7 +70,7 @@ def grade_batch(
         if not answer.complaint and (problem.key, answer) not in jobs:
             own = rules(problem.mode).jobs(problem, answer)
             jobs[problem.key, answer] = _apart(problem, own) if hide and problem.hidden else own
-    executions = iter(executor.run_jobs([job for own in jobs.values() for job in own]) if any(jobs.values()) else [])
+    executions = iter(_run([job for own in jobs.values() for job in own], executor))
     results = {known: [next(executions) for _ in own] for known, own in jobs.items()}
     grades: dict[tuple[str, Answer], Grade] = {}
     for (problem, _), answer in zip(pairs, answers, strict=True):
@@ -90,11 +92,31 @@ def _apart(problem: Problem, jobs: list[Job]) -> list[Job]:
     return [replace(job, calls=job.calls[:shown]), replace(job, calls=job.calls[shown:])]
 
 
+def _run(jobs: Sequence[Job], executor: Executor) -> list[list[Execution]]:
+    """Run jobs; a script is not run further once it took too long.
+
+    Each of its calls has the whole time limit: one that never ends would cost it for every case.
+    """
+    done: list[list[Execution]] = [[] for _ in jobs]
+    step = 1
+    while left := [(job, own) for job, own in zip(jobs, done, strict=True) if len(own) < len(job.calls)]:
+        parts = [replace(job, calls=job.calls[len(own) :][: step if job.is_script else None]) for job, own in left]
+        for (job, own), runs in zip(left, executor.run_jobs(parts), strict=True):
+            own += runs
+            slow = next((run for run in runs if run.status in TIME), None)
+            if slow and job.is_script:
+                rest = replace(slow, message="not reached", cpu_seconds=0.0, wall_seconds=0.0)
+                own += [rest] * (len(job.calls) - len(own))
+        step = min(2 * step, _STEP)
+    return done
+
+
 def _judge(problem: Problem, answer: Answer, executions: list[list[Execution]]) -> Grade:
     runs = [run for own in executions for run in own]
     seen = [runs] if problem.mode is Mode.INDUCTION else executions  # where the hidden calls ran apart
     graded = rules(problem.mode).judge(problem, answer, seen)
-    return replace(graded, cpu_seconds=cpu_spent(executions), isolation=runs[0].isolation if runs else None)
+    cpu_seconds = cpu_spent(executions, script=problem.is_script)
+    return replace(graded, cpu_seconds=cpu_seconds, isolation=runs[0].isolation if runs else None)
 
 
 def _read(problem: Problem, reply: str | Answer) -> Answer:

@@ -44,7 +44,7 @@ def run_each(jobs: Sequence[Job], executor: Executor, rounds: int = 12) -> list[
         if not open_jobs:
             break
         for index, executions in zip(open_jobs, executor.run_jobs([rest[i] for i in open_jobs]), strict=True):
-            last = turn == rounds - 1
+            last = turn == rounds - 1 or jobs[index].is_script  # each call of a script has its own process
             done[index] += executions if last else executions[: _ended_at(executions) + 1]
     return done
 

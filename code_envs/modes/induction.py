@@ -1,7 +1,8 @@
 """Induction: the student sees examples and a description, and writes the program.
 
 A program passes if it gives the expected result on every visible and every hidden case. The sandbox
-gets the arguments alone; results are compared here.
+gets the arguments alone; results are compared here. A problem without an entry asks for a script, a
+whole program that reads standard input and prints.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from code_envs.errors import LiteralError
 from code_envs.executor import Execution, Executor, Job
 from code_envs.modes.base import Answer, Complaint, Grade, Outcome, Rules
 from code_envs.modes.blocks import fence
-from code_envs.modes.reading import read_program
-from code_envs.modes.strength import killed_mutants
+from code_envs.modes.reading import read_program, read_script
+from code_envs.modes.scripts import message_text, script_fields
+from code_envs.modes.strength import killed_mutants, still_right
 from code_envs.modes.validity import check_runs, check_sources, complain, in_stages
-from code_envs.modes.verdicts import TIME, cpu_spent, infra, short, told
+from code_envs.modes.verdicts import TIME, called, cpu_spent, gives, infra, short, told
 from code_envs.problem import Mode, Problem
 from code_envs.programs.source import holds_code
 from code_envs.students.baselines import trivial_programs
-from code_envs.values import same_result
 
 __all__ = ["Induction"]
 
@@ -34,7 +35,13 @@ class Induction(Rules):
     mode = Mode.INDUCTION
 
     def fields(self, problem: Problem) -> dict[str, str]:
-        """``message``, ``signature``, ``entry``, ``cases`` (a block of calls with their results), ``stub``."""
+        """``message``, ``signature``, ``entry``, ``cases`` (a block of calls with their results), ``stub``.
+
+        Of a script ``signature`` and ``entry`` are empty, ``cases`` are blocks of input and output, and
+        ``rule`` says how outputs are compared.
+        """
+        if problem.is_script:
+            return script_fields(problem)
         cases = [f"{problem.entry}({case.shown()}) == {case.result}" for case in problem.cases]
         return {
             "message": problem.message,
@@ -44,21 +51,26 @@ class Induction(Rules):
             "stub": f"def {problem.signature}:\n    ...",
         }
 
+    def template_name(self, problem: Problem) -> str:
+        """``induction``, or ``induction-script``."""
+        return "induction-script" if problem.is_script else "induction"
+
     def view(self, problem: Problem) -> Problem:
-        """Message, signature and visible cases; no program."""
+        """Message, signature, visible cases and the rule of output; no program."""
         return Problem(
             mode=problem.mode,
             program="",
             signature=problem.signature,
             entry=problem.entry,
+            output=problem.output,
             message=problem.message,
             cases=problem.cases,
         )
 
     def read(self, problem: Problem, reply: str) -> Answer:
-        """Find the last program that defines the function; see :func:`.reading.read_program`."""
+        """Find the last program that defines the function, or the last one; see :mod:`.reading`."""
         try:
-            return Answer(text=read_program(reply, problem.entry))
+            return Answer(text=read_script(reply) if problem.is_script else read_program(reply, problem.entry))
         except LiteralError as error:
             return Answer(complaint=str(error))
 
@@ -82,14 +94,12 @@ class Induction(Rules):
         if failed:
             return failed
         cases = (*problem.cases, *problem.hidden)
-        right = [
-            run.ok and same_result(case.expected(), run.value) for case, run in zip(cases, executions[0], strict=True)
-        ]
+        right = [gives(problem, case.expected(), run) for case, run in zip(cases, executions[0], strict=True)]
         shown = len(problem.cases)
         parts = {"visible": sum(right[:shown]) / shown}
         if problem.hidden:
             parts["hidden"] = sum(right[shown:]) / len(problem.hidden)
-        cpu_seconds = cpu_spent(executions)
+        cpu_seconds = cpu_spent(executions, script=problem.is_script)
         if all(right):
             return Grade(
                 outcome=Outcome.PASSED, reward=1.0, reason="every case passes", parts=parts, cpu_seconds=cpu_seconds
@@ -119,9 +129,10 @@ def _told_failure(problem: Problem, index: int, run: Execution) -> tuple[str, st
         reason = f"every visible case passes, but the program {late} a hidden case"
         return reason, f"Your program passes every example, but it {late} an input that is not shown."
     case = problem.cases[index]
-    reason = f"visible case {index + 1} of {len(problem.cases)}: {short(told(run))}"
-    call = short(f"{problem.entry}({case.shown()})")
-    return reason, f"Your program fails an example: {call} {told(run)}, but the result must be {short(case.result)}."
+    did, what = told(run, script=problem.is_script), "output" if problem.is_script else "result"
+    reason = f"visible case {index + 1} of {len(problem.cases)}: {short(did)}"
+    wanted = f"the {what} must be {short(case.result)}"
+    return reason, f"Your program fails an example: {called(problem, case)} {did}, but {wanted}."
 
 
 def _check_cases(problem: Problem) -> Iterator[Complaint]:
@@ -137,12 +148,16 @@ def _check_cases(problem: Problem) -> Iterator[Complaint]:
         yield complain("results", f"every visible result is {short(problem.cases[0].result)}")
     if not problem.message.strip():
         yield complain("message", "there is no message")
-    elif holds_code(problem.message):
+    elif holds_code(message_text(problem.message) if problem.is_script else problem.message):
         yield complain("message", "the message holds code; say in words what the program does")
 
 
 def _check_strength(rules: Rules, problem: Problem, executor: Executor) -> Iterator[Complaint]:
     trivial = trivial_programs(problem)
+    if problem.is_script:  # a process for each call: most programs need one
+        hidden = {case.call(): case.expected() for case in problem.hidden}
+        right = still_right(problem, [program for _, program in trivial], hidden, executor)
+        trivial = [(name, program) for name, program in trivial if program in right]
     jobs = [job for _, program in trivial for job in rules.jobs(problem, Answer(text=program))]
     for (name, program), runs in zip(trivial, executor.run_jobs(jobs), strict=True):
         grade = rules.judge(problem, Answer(text=program), [runs])

@@ -4,7 +4,7 @@ For a value, in order of preference: the last block with the tag that the prompt
 last other block that can be read; an answer that is spelled out (``Answer: …``, ``\boxed{…}``);
 a completed call (``f(…) == …``); the whole reply; the inline code of the last line. Blocks may
 follow each other, the last one counts; answers in prose must all agree. For a program: the last
-block that defines the function, or the whole reply.
+block that defines the function, or the whole reply. For a script: the last block that is Python.
 
 Nothing is evaluated, all scans are linear. What cannot be read raises :class:`LiteralError`, whose
 sentence tells the student what to change; the modes make a malformed answer of it.
@@ -24,7 +24,7 @@ from code_envs.errors import LiteralError, ProblemError, ValueRefused
 from code_envs.modes.blocks import Block, blocks_of, outside, spoken, visible_text
 from code_envs.programs.source import MAX_PROGRAM, parse_program
 
-__all__ = ["MAX_VALUE", "Form", "completions", "read_program", "read_value"]
+__all__ = ["MAX_VALUE", "Form", "completions", "read_program", "read_script", "read_value"]
 
 P = ParamSpec("P")
 
@@ -40,6 +40,7 @@ _CALL_END = re.compile(r"\)[ `]*\Z")
 _LEADS = {"so", "so,", "thus", "thus,", "therefore", "therefore,", "hence", "hence,", "the", "my", "final", "correct"}
 _WRAPPER = re.compile(r"\\(?:text|texttt|textbf|mathtt|mathrm|mathbf|verb)\s?\{(.*)\}", re.DOTALL)
 _SEPARATORS = re.compile(r"==|->|=>|→|⇒|=|\breturns\b|\bgives\b|\bis\b")
+_PYTHON = {"python", "python3", "py"}
 _NOT_PYTHON = {"bash", "sh", "shell", "console", "diff", "output", "input"}
 _DEFINED = re.compile(r"^(?:async[ ]def|def)[ ]+(\w{1,60})", re.MULTILINE)
 
@@ -287,8 +288,8 @@ def read_program(reply: str, entry: str) -> str:
     )
     for source in reversed(sources):
         if meant.search(spoken(source)):
-            program, names = _checked(source)
-            if entry in names:
+            program, body = _checked(source)
+            if entry in _defined_names(body):
                 return program
     others = [name for source in sources for name in _DEFINED.findall(source)]
     if others:
@@ -298,8 +299,39 @@ def read_program(reply: str, entry: str) -> str:
     raise LiteralError(f"there is no program that defines {entry}; write it into a block that begins with ```python")
 
 
-def _checked(source: str) -> tuple[str, set[str]]:
-    """The program text in normal form and the names that it defines; as lenient as is safe."""
+def read_script(reply: str) -> str:
+    """Find the whole program in a reply: the last block with the tag ``python`` that is Python.
+
+    Without such blocks the last other one counts, or the whole reply, if it calls something: examples of
+    input and output, such as ``3``, are Python, too.
+
+    Args:
+        reply: What the student wrote.
+
+    Returns:
+        The program, without blank lines around it, ending in one newline.
+
+    Raises:
+        LiteralError: There is no program, or none that is Python.
+    """
+    text = visible_text(reply)
+    blocks = [block for block in blocks_of(text.split("\n")) if block.tag not in _NOT_PYTHON]
+    own = [block for block in blocks if block.tag in _PYTHON]
+    sources = [block.text if block.text.strip() else block.info for block in own or blocks] or [text]
+    complaint = ""
+    for source in reversed(sources):
+        try:
+            program, body = _checked(source)
+        except LiteralError as error:
+            complaint = complaint or (str(error) if own else "")
+            continue
+        if body and (own or any(isinstance(node, ast.Call) for part in body for node in ast.walk(part))):
+            return program
+    raise LiteralError(complaint or "there is no program; write it into a block that begins with ```python")
+
+
+def _checked(source: str) -> tuple[str, list[ast.stmt]]:
+    """The program text in normal form and its statements; as lenient as is safe."""
     if len(source) > MAX_PROGRAM:
         raise LiteralError(f"the program has {len(source)} characters; at most {MAX_PROGRAM} are read")
     complaint = ""
@@ -308,7 +340,7 @@ def _checked(source: str) -> tuple[str, set[str]]:
         first = next((index for index, line in enumerate(lines) if line.strip()), 0)
         program = "\n".join(lines[first:]) + "\n"
         try:
-            return program, set(_defined_names(parse_program(program).body))
+            return program, parse_program(program).body
         except ProblemError as error:
             complaint = complaint or str(error)
     raise LiteralError(complaint)

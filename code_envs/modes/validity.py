@@ -18,10 +18,9 @@ import numpy as np
 from code_envs.errors import ProblemError
 from code_envs.executor import Execution, Executor, Job, Limits, Status
 from code_envs.modes.base import Complaint, Rules
-from code_envs.modes.verdicts import infra, short, told
+from code_envs.modes.verdicts import called, gives, infra, short, told
 from code_envs.problem import PRECONDITION, PROPERTY, Mode, Problem, parameters_of
 from code_envs.programs.source import function_of, parse_program, signature_of
-from code_envs.values import same_result
 
 __all__ = [
     "CHECKS",
@@ -53,7 +52,7 @@ CHECKS = {
     "runs": "The program returns a value on each of its inputs.",
     "signature": "Every function takes the parameters of the signature.",
     "size": "Program, arguments and results are short enough to be shown.",
-    "syntax": "Every source is Python and defines its function.",
+    "syntax": "Every source is Python and defines its function, if it is no script.",
     "told": "No comment or docstring calls the function with the stored arguments.",
     "trivial": "Programs that do not solve the problem fail.",
     "valid": "There are enough arguments that the precondition allows.",
@@ -102,7 +101,8 @@ def check_sources(problem: Problem) -> Iterator[Complaint]:
     for name, (source, entry) in sources.items():
         if source or name == "program":
             yield from _check_source(problem, name, source, entry)
-    for case in (*problem.cases, *problem.hidden):
+    # hidden cases of scripts are never shown, and those of contests are large
+    for case in problem.cases if problem.is_script else (*problem.cases, *problem.hidden):
         if len(case.arguments) > _MAX_ARGUMENTS:
             yield complain("size", f"arguments of {len(case.arguments)} characters; at most {_MAX_ARGUMENTS} are shown")
         if len(case.result) > _MAX_RESULT[problem.mode]:
@@ -113,7 +113,10 @@ def _check_source(problem: Problem, name: str, source: str, entry: str) -> Itera
     if len(source) > _MAX_SOURCE:
         yield complain("size", f"the {name} has {len(source)} characters; at most {_MAX_SOURCE} are shown")
     try:
-        function_of(parse_program(source), entry)
+        tree = parse_program(source)
+        if problem.is_script:
+            return
+        function_of(tree, entry)
     except ProblemError as error:
         yield complain("syntax", f"the {name}: {error}")
         return
@@ -162,7 +165,7 @@ def check_runs(rules: Rules, problem: Problem, executor: Executor) -> Iterator[C
         return
     over = next((run for job in first for run in job if run.status in _OVER), None)
     if over:
-        yield complain("limits", f"within a quarter of the limits a call {told(over)}")
+        yield complain("limits", f"within a quarter of the limits a call {told(over, script=problem.is_script)}")
         return
     if not all(map(_agree, first, executions[1::3], executions[2::3])):
         yield complain("deterministic", "a call gives another result in another process or order")
@@ -204,8 +207,8 @@ def _check_results(problem: Problem, executions: Sequence[Execution]) -> Iterato
         return
     cases = (*problem.cases, *problem.hidden)
     for case, run in zip(cases, executions, strict=True):
-        call = short(f"{problem.entry}({case.shown()})")
+        did = f"{called(problem, case)} {told(run, script=problem.is_script)}"
         if not run.ok:
-            yield complain("runs", f"{call} {told(run)}")
-        elif not same_result(case.expected(), run.value):
-            yield complain("result", f"{call} {told(run)}, but {short(case.result)} is stored")
+            yield complain("runs", did)
+        elif not gives(problem, case.expected(), run):
+            yield complain("result", f"{did}, but {short(case.result)} is stored")

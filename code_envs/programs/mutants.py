@@ -39,7 +39,8 @@ def mutants(program: str, entry: str, rng: np.random.Generator, limit: int = 60)
 
     Args:
         program: Python source.
-        entry: The name of the function under test; it must exist.
+        entry: The name of the function under test; it must exist. Empty for a script: the statements of
+            the module count as well.
         rng: Draws which mutants come first.
         limit: How many are wanted.
 
@@ -50,8 +51,10 @@ def mutants(program: str, entry: str, rng: np.random.Generator, limit: int = 60)
         ProblemError: The text cannot be parsed or defines no such function.
     """
     tree = parse_program(program)
-    function_of(tree, entry)
+    if entry:
+        function_of(tree, entry)
     edits = [(edit, change) for node in _mutable(tree) for edit, change in _edits(node)]
+    edits += _dropped(tree, "body", tree.body) if not entry else ()
     seen = {write_program(tree)}
     found: list[Mutant] = []
     for index in rng.permutation(len(edits)):
@@ -99,7 +102,9 @@ def _edits(node: ast.AST) -> Iterator[tuple[_Edit, str]]:
         yield edit, line + change
     for field in ("body", "orelse", "finalbody"):
         content = getattr(node, field, None)
-        if isinstance(content, list) and content and isinstance(content[0], ast.stmt):
+        if isinstance(node, ast.Module | ast.ClassDef) or not isinstance(content, list):
+            continue
+        if content and isinstance(content[0], ast.stmt):
             yield from _dropped(node, field, content)
 
 
@@ -380,7 +385,7 @@ _DROPPABLE = (ast.Assign, ast.AugAssign, ast.Expr, ast.Continue, ast.Break, ast.
 def _dropped(node: ast.AST, field: str, content: list[ast.stmt]) -> Iterator[tuple[_Edit, str]]:
     for place, statement in enumerate(content):
         doc = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        if doc or not isinstance(statement, _DROPPABLE) or isinstance(node, ast.Module | ast.ClassDef):
+        if doc or not isinstance(statement, _DROPPABLE):
             continue
         if isinstance(statement, ast.Assign) and not _assigned_before(node, statement):
             continue  # only a NameError: no test is needed to notice it
@@ -390,4 +395,5 @@ def _dropped(node: ast.AST, field: str, content: list[ast.stmt]) -> Iterator[tup
 
 def _assigned_before(node: ast.AST, statement: ast.Assign) -> bool:
     """Whether what is assigned has another source: an item, an attribute, or a name inside a block."""
-    return not isinstance(node, ast.FunctionDef) or not all(isinstance(part, ast.Name) for part in statement.targets)
+    body = isinstance(node, ast.FunctionDef | ast.Module)
+    return not body or not all(isinstance(part, ast.Name) for part in statement.targets)

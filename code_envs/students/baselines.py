@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _DEFAULTS = {bool: False, int: 0, float: 0.0, str: "", list: [], tuple: (), dict: {}, set: set()}
+_LINES = ("stdin.partition('\\n')[0]", "stdin.rstrip().rpartition('\\n')[2]")  # the first and the last one
 _PROBES = 64  # guesses, and runs of a program on guessed inputs
 
 
@@ -56,18 +57,19 @@ def write_reply(view: Problem, answer: str) -> str:
 
 
 def trivial_programs(problem: Problem) -> list[tuple[str, str]]:
-    """Programs that solve nothing: constants, echoes, a table of the visible cases, a default.
+    """Programs that solve nothing: constants, echoes (of lines, too), a table of the visible cases, a default.
 
     Args:
         problem: An induction problem; only its signature and visible cases are looked at.
 
     Returns:
-        Names and programs; all define the problem's entry.
+        Names and programs; all define the problem's entry, or are scripts.
     """
     results = list(dict.fromkeys(write_literal(parse_literal(case.result)) for case in problem.cases))
     names = problem.parameters
     found = [("constant", _returning(problem, text)) for text in results]
     found += [("identity" if len(names) == 1 else "echo", _returning(problem, name)) for name in names]
+    found += [("echo", _returning(problem, line)) for line in _LINES if problem.is_script]
     kinds = dict.fromkeys(type(parse_literal(text)) for text in results)
     defaults = [write_literal(_DEFAULTS[kind]) for kind in kinds if kind in _DEFAULTS]
     found += [("default", _returning(problem, text)) for text in defaults if text not in results]
@@ -75,7 +77,15 @@ def trivial_programs(problem: Problem) -> list[tuple[str, str]]:
 
 
 def _returning(problem: Problem, expression: str) -> str:
-    return f"def {problem.entry}({', '.join(problem.parameters)}):\n    return {expression}\n"
+    return _program(problem, f"    return {expression}\n")
+
+
+def _program(problem: Problem, body: str) -> str:
+    """The program whose function has this body; a script prints what the function returns."""
+    text = f"def {problem.entry or 'solve'}({', '.join(problem.parameters)}):\n{body}"
+    if problem.is_script:
+        text = f"import sys\n\n{text}\nsys.stdout.write(solve(sys.stdin.read()))\n"
+    return text
 
 
 def _lookup(problem: Problem) -> str:
@@ -84,7 +94,7 @@ def _lookup(problem: Problem) -> str:
         f"        return {write_literal(parse_literal(case.result))}\n"
         for case in problem.cases
     )
-    return f"def {problem.entry}({', '.join(problem.parameters)}):\n{rows}    return {_commonest(problem)}\n"
+    return _program(problem, f"{rows}    return {_commonest(problem)}\n")
 
 
 def _given(names: Sequence[str]) -> str:

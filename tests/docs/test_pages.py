@@ -41,6 +41,13 @@ def test_the_example_of_a_problem_runs(capsys):
     assert "deduction" in space["problem"].to_json()
 
 
+def test_the_example_of_a_script_runs(capsys):
+    exec(examples("docs/problems.md")[1], {})
+    complaints, feedback = capsys.readouterr().out.splitlines()
+    assert complaints == "[]"
+    assert "prints '2\\n', but the output must be '1.5\\n'" in feedback
+
+
 def test_the_example_of_a_curriculum_runs():
     import gymnasium as gym
 

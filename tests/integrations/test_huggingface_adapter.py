@@ -19,7 +19,7 @@ from code_envs.integrations.huggingface_adapter import (
 from code_envs.problem import Chain, Direction, Lineage, Mode, Problem, Report, load_problems
 
 FOLDER = Path(__file__).parents[1] / "problems"
-WRITTEN = [problem for mode in Mode for problem in load_problems(FOLDER / f"{mode}.jsonl")]
+WRITTEN = [problem for name in (*Mode, "induction-script") for problem in load_problems(FOLDER / f"{name}.jsonl")]
 
 
 def a_chain(name: str, *, share: Problem | None = None) -> Chain:

@@ -16,6 +16,7 @@ PROBLEMS = {
     mode: Problem(mode=mode, program=PROGRAM, signature=SIGNATURE, message="m", cases=(CASE,))
     for mode in ("induction", "abduction", "deduction")
 }
+PROBLEMS["script"] = Problem(mode="induction", program="pass\n", entry="", cases=(Case.of(("3\n",), "6\n"),))
 
 DEDUCTION = {
     "plain block": ("```output\n[1, 2]\n```", "[1, 2]"),

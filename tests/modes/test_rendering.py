@@ -7,16 +7,18 @@ import pytest
 from code_envs.errors import ConfigError
 from code_envs.modes import prompt, render, rules
 from code_envs.problem import Attempt, Lineage, Problem, Report
+from code_envs.values import parse_literal
 
 Written = Callable[[str, int], Problem]
-ALL = [(mode, index) for mode in ("induction", "abduction", "deduction", "fuzzing") for index in range(3)]
+MODES = ("induction", "induction-script", "abduction", "deduction", "fuzzing")
+ALL = [(mode, index) for mode in MODES for index in range(3)]
 
 
 @pytest.mark.parametrize(("mode", "index"), ALL)
 def test_the_prompt_asks_for_the_block_that_is_read(written: Written, mode: str, index: int) -> None:
     problem = written(mode, index)
     (message,) = render(problem)
-    tag = {"induction": "python", "deduction": "output"}.get(mode, "input")
+    tag = {"induction": "python", "deduction": "output"}.get(problem.mode, "input")
     assert message["role"] == "user"
     assert f"```{tag}\n" in message["content"]
     assert "$" not in message["content"]
@@ -26,6 +28,8 @@ def test_the_prompt_asks_for_the_block_that_is_read(written: Written, mode: str,
 def hidden_texts(problem: Problem) -> list[str]:
     """What only the grader may know."""
     match problem.mode.value:
+        case "induction" if problem.is_script:
+            return [problem.program, *(text for case in problem.hidden for text in case.values() if len(text) > 4)]
         case "induction":
             return [problem.program, *(case.shown() for case in problem.hidden if len(case.shown()) > 4)]
         case "abduction":
@@ -38,6 +42,9 @@ def hidden_texts(problem: Problem) -> list[str]:
 def shown_texts(problem: Problem) -> list[str]:
     """What the student needs."""
     match problem.mode.value:
+        case "induction" if problem.is_script:
+            texts = [text for case in problem.cases for text in (*case.values(), parse_literal(case.result))]
+            return [problem.message, *(text.rstrip() for text in texts)]
         case "induction":
             return [problem.message, problem.signature, *(case.shown() for case in problem.cases)]
         case "abduction":

@@ -47,6 +47,17 @@ def test_docstrings_annotations_and_defaults_stay() -> None:
         assert "def clamp(x, low=0):" in mutant.program
 
 
+def test_a_script_is_changed_as_a_whole() -> None:
+    script = "n = int(input())\nk = 0\nif n > 3:\n    k += 2\nprint(k * n)\n"
+    found = [mutant.program for mutant in mutants(script, "", rng(), 100)]
+    assert script.replace("print(k * n)\n", "") in found
+    assert script.replace("n > 3", "n >= 3") in found
+    assert script.replace("    k += 2", "    k -= 2") in found
+    assert not any(program.startswith("k = 0") for program in found)  # only a NameError
+    within = mutants(f"{script}\ndef f(n):\n    return n\n", "f", rng(), 100)
+    assert all("print(" in mutant.program for mutant in within)
+
+
 @pytest.mark.parametrize(
     ("source", "faulty"),
     [

@@ -87,6 +87,22 @@ def test_baselines_answer_every_mode_alike_each_time(name: str, executor: Execut
         assert bool(read(problem, reply).text) != (reply == "There is no such guess here.")
 
 
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_answer_scripts(name: str, executor: Executor) -> None:
+    cases = [Case.of((f"{n}\n",), f"{n * n}\n") for n in (3, -4, 7, 12, 20)]
+    problem = Problem(
+        mode=Mode.INDUCTION,
+        entry="",
+        program="print(int(input()) ** 2)\n",
+        message="The square.",
+        cases=cases[:3],
+        hidden=cases[3:],
+    )
+    for reply in make_student(name, executor).answer([prompt(problem)] * 6, seed=1):
+        assert read(problem, reply).text
+        assert grade(problem, reply, executor).outcome == "wrong"
+
+
 def test_an_unknown_student_is_named_with_the_nearest_one() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'majority'"):
         make_student("mayority")

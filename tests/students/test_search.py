@@ -28,6 +28,18 @@ PRECONDITION = """def pre_test_f(xs, k):
 """
 
 
+SQUARE = Problem(mode=Mode.INDUCTION, entry="", program="", cases=(Case.of(("3\n",), "9\n"), Case.of(("4\n",), "16\n")))
+
+
+def test_it_gives_up_on_scripts(executor: Executor) -> None:
+    prompts = [prompt(SQUARE), prompt(loop(2)), prompt(SQUARE)]
+    replies = SearchStudent(executor=executor).answer(prompts, seed=1)
+    assert "gives up" in replies[0]
+    assert replies[2] == replies[0]
+    assert replies[1] == SearchStudent(executor=executor).answer([prompt(loop(2))] * 2, seed=1)[1]
+    assert grade_many(SQUARE, replies[:1], executor)[0].outcome == "malformed"
+
+
 def called(mode: Mode, program: str, signature: str, arguments: tuple, result: object) -> Problem:
     return Problem(mode=mode, program=program, signature=signature, cases=(Case.of(arguments, result),))
 
