@@ -24,6 +24,7 @@ ORDER = (
     "executor",
     "programs",
     "dedup",
+    "models",
     "students",
     "modes",
     "contamination",
