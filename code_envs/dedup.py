@@ -24,7 +24,7 @@ from code_envs.errors import ConfigError, MissingExtra, ProblemError
 from code_envs.problem import Mode, Problem
 from code_envs.programs.source import normalise
 
-__all__ = ["NEAR", "Deduplicator", "Removal", "deduplicate", "normal_tokens", "words_of"]
+__all__ = ["NEAR", "Deduplicator", "Removal", "deduplicate", "fingerprint", "normal_tokens", "words_of"]
 
 NEAR = 0.9
 """The similarity from which problems count as near duplicates where nothing else is asked for."""
@@ -91,7 +91,7 @@ class Deduplicator:
     def add(self, problem: Problem, source: str = "") -> None:
         """Remember a problem; ``source`` is the name that a later removal gives as its origin."""
         place = (problem.key, problem.lineage.chain, source)
-        self._exact.setdefault(_fingerprint(problem), []).append(place)
+        self._exact.setdefault(fingerprint(problem), []).append(place)
         if self._index is not None and problem.key not in self._near:
             sketch = _sketch(problem)
             self._near[problem.key] = (sketch, *place[1:])
@@ -99,7 +99,7 @@ class Deduplicator:
 
     def match(self, problem: Problem) -> Removal | None:
         """Find what a problem repeats: the same first, then the most similar; None if it is new."""
-        for key, chain, source in self._exact.get(_fingerprint(problem), ()):
+        for key, chain, source in self._exact.get(fingerprint(problem), ()):
             if not _are_siblings(problem, chain):
                 return Removal(key=problem.key, reason="duplicate", match=key, source=source)
         if self._index is None:
@@ -163,7 +163,8 @@ def _parts(problem: Problem) -> tuple[tuple[str, ...], ...]:
     return (*(tuple(normal_tokens(source)) for source in sources), tuple(message), tuple(words_of(asked)))
 
 
-def _fingerprint(problem: Problem) -> str:
+def fingerprint(problem: Problem) -> str:
+    """A hash of what a problem asks, the same for problems that differ in names and layout alone."""
     text = msgspec.json.encode([str(problem.mode), _parts(problem)])
     return hashlib.sha256(text).hexdigest()
 
