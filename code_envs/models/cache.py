@@ -67,6 +67,8 @@ class CachedModel:
         self.model, self.name, self.role = model, model.name, role
         self.hits = 0
         """Replies that came from the store."""
+        self.tokens = 0
+        """Tokens of the others, read and written."""
         self._lock = threading.Lock()
         self._file = _open(Path(path))
 
@@ -90,8 +92,12 @@ class CachedModel:
         return answers
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, and the model if it can be closed."""
+        close = getattr(self.model, "close", None)
+        if close is not None:
+            close()
+        with self._lock:
+            self._file.close()
 
     def _get(self, key: str) -> Completion | None:
         with self._lock:
@@ -99,6 +105,8 @@ class CachedModel:
         return msgspec.json.decode(row[0], type=Completion) if row else None
 
     def _put(self, key: str, completion: Completion) -> None:
+        with self._lock:
+            self.tokens += completion.prompt_tokens + completion.completion_tokens
         if completion.finish is Finish.TIMEOUT:
             return
         tokens = completion.prompt_tokens, completion.completion_tokens

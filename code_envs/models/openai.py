@@ -8,6 +8,7 @@ own serves all threads that ask, with one bound on what is under way.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import threading
 import time
@@ -59,9 +60,9 @@ class OpenAIModel:
         return self._wait(self._complete_all(requests, on_done))
 
     def close(self) -> None:
-        """Close the connections; closing twice is fine."""
+        """Close the connections and give up what is under way; closing twice is fine."""
         if not self._loop.is_closed():
-            self._wait(self._client.close())
+            self._wait(self._close())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
@@ -73,12 +74,24 @@ class OpenAIModel:
         self.close()
 
     def _wait(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        if self._loop.is_closed():
+            work.close()
+            raise ModelError(f"model {self.name!r} was closed")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError as error:
+            raise ModelError(f"model {self.name!r} was closed") from error
         except BaseException:
             future.cancel()  # an interrupt must not leave requests under way
             raise
+
+    async def _close(self) -> None:
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await self._client.close()
 
     async def _complete_all(self, requests: Sequence[Request], on_done: OnDone | None) -> list[Completion]:
         async def one(index: int, request: Request) -> Completion:

@@ -8,6 +8,7 @@ from code_envs.errors import UnknownName
 from code_envs.executor import Executor
 from code_envs.teacher.adaptive import RateTracker
 from code_envs.teacher.base import LEVELS, Notes, TakesNotes, Teacher
+from code_envs.teacher.duet import DuetTeacher
 from code_envs.teacher.harvest import HarvestTeacher
 from code_envs.teacher.loop import STRATEGIES, Strategy, make_chain, take_notes
 from code_envs.teacher.model import DRAFT_CHECKS, ModelTeacher
@@ -18,6 +19,7 @@ __all__ = [
     "LEVELS",
     "STRATEGIES",
     "TEACHERS",
+    "DuetTeacher",
     "HarvestTeacher",
     "ModelTeacher",
     "Notes",
