@@ -100,7 +100,7 @@ class Deduplicator:
     def match(self, problem: Problem) -> Removal | None:
         """Find what a problem repeats: the same first, then the most similar; None if it is new."""
         for key, chain, source in self._exact.get(fingerprint(problem), ()):
-            if not _are_siblings(problem, chain):
+            if not _are_siblings(problem, chain, source):
                 return Removal(key=problem.key, reason="duplicate", match=key, source=source)
         if self._index is None:
             return None
@@ -108,7 +108,11 @@ class Deduplicator:
         for key in sorted(self._index.query(sketch)):
             other, chain, source = self._near[key]
             shared = float(sketch.jaccard(other))
-            if shared >= self.similarity and not _are_siblings(problem, chain) and (not best or shared > best[0]):
+            if (
+                shared >= self.similarity
+                and not _are_siblings(problem, chain, source)
+                and (not best or shared > best[0])
+            ):
                 best = shared, key, source
         if best is None:
             return None
@@ -150,8 +154,8 @@ def deduplicate(
     return new, removals
 
 
-def _are_siblings(problem: Problem, chain: str) -> bool:
-    return bool(chain) and problem.lineage.chain == chain
+def _are_siblings(problem: Problem, chain: str, source: str) -> bool:
+    return bool(chain) and problem.lineage.chain == chain and not source  # two runs may name chains alike
 
 
 @lru_cache(maxsize=4096)

@@ -77,6 +77,10 @@ def test_siblings_are_alike_on_purpose():
     assert len(kept) == 2
     kept, _ = deduplicate([problem(SUM, "a"), problem(RENAMED, "b")], similarity=1.0)
     assert len(kept) == 1
+    kept, _ = deduplicate(
+        [problem(SUM, "a")], 1.0, [("another run, whose chains have the same names", [problem(SUM, "a")])]
+    )
+    assert kept == []
 
 
 def test_earlier_sets_are_named():
