@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from code_envs.commands import demo, doctor, environments, rollouts, runs
+from code_envs.commands import demo, doctor, environments, measuring, rollouts, runs
 from code_envs.errors import CodeEnvsError, ExecutorError, ModelError, ProposalFailed
 
 __all__ = ["app", "main"]
@@ -46,6 +46,7 @@ app.command("show")(environments.show)
 app.command("play")(environments.play)
 app.command("check")(environments.check)
 app.command("generate")(runs.generate)
+app.command("measure")(measuring.measure)
 app.command("export")(runs.export)
 app.command("validate")(runs.validate)
 app.command("rollout")(rollouts.rollout)

@@ -254,6 +254,7 @@ class Report(_Record, frozen=True):
         passes: How many of them passed.
         solved: Some attempts that passed.
         failed: Some that did not.
+        when: The date and time (UTC), where a set was measured again; empty in a run, which can be repeated.
     """
 
     problem: str
@@ -262,6 +263,7 @@ class Report(_Record, frozen=True):
     passes: int
     solved: tuple[Attempt, ...] = ()
     failed: tuple[Attempt, ...] = ()
+    when: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

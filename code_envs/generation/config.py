@@ -14,7 +14,7 @@ from code_envs.folders import read_toml
 from code_envs.measure import check_bands
 from code_envs.models import ModelConfig
 from code_envs.problem import Mode
-from code_envs.teacher import LEVELS
+from code_envs.teacher import LEVELS, TEACHERS
 from code_envs.teacher.loop import STRATEGIES
 
 __all__ = ["CONFIG", "RunConfig", "load_config", "to_table"]
@@ -89,6 +89,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for name in ("seed", "repairs"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if self.varied_by and (self.varied_by in TEACHERS or self.teacher_model is None):
+            raise ConfigError(
+                f"varied_by is {self.varied_by!r}; name a model, and its server: others vary only their own"
+            )
         if self.similarity is not None and not 0 < self.similarity <= 1:
             raise ConfigError(f"similarity is {self.similarity}; give a share above 0, at most 1")
         check_bands(self.bands)

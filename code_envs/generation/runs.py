@@ -15,13 +15,13 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -36,6 +36,7 @@ from code_envs.problem import PROBLEMS, Chain, load_chains
 __all__ = ["CHAINS", "ChainMaker", "generate", "in_order"]
 
 CHAINS = "chains.jsonl"
+_ELSEWHERE = (".base_url", ".timeout")  # a run may go on with the same model at another server
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -177,13 +178,22 @@ def _settle(folder: Path, config: RunConfig, resume: bool) -> None:
         return
     if not resume:
         raise RunError(f"{folder} already holds a run. Add --resume to go on with it, or give another folder.")
-    found = defaults | read_toml(path)  # a folder may be older than a setting
+    wanted, found = dict(_flat(wanted)), dict(_flat(defaults | read_toml(path)))  # it may be older than a setting
     for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
+        if wanted.get(name) != found.get(name) and not name.endswith(_ELSEWHERE):
             raise RunError(
                 f"{folder} was begun with {name} = {found.get(name)!r}, not {wanted.get(name)!r}. "
                 "Resume it as it was begun, or give another folder."
             )
+
+
+def _flat(table: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a table and those in it, by dotted names; what has no value is left out."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{head}{name}.")
+        elif value is not None:
+            yield head + name, value
 
 
 def _recover(path: Path, config: RunConfig) -> list[Chain]:
