@@ -276,11 +276,13 @@ def export(
     from code_envs.generation import CHAINS, load_config
     from code_envs.integrations.huggingface_adapter import write
     from code_envs.problem import load_chains, load_problems
+    from code_envs.report.card import describe_run
 
     load_config(run)  # says so if this is no run
     problems = list(load_problems(run))
     chains = load_chains(run / CHAINS)
-    paths = write(problems, output, kind, eval_share=eval_share, seed=seed, relatives=chains)
+    about = describe_run(run)
+    paths = write(problems, output, kind, eval_share=eval_share, seed=seed, relatives=chains, about=about)
     if as_json:
         print_json({"problems": len(problems), "files": [str(path) for path in paths]})
     else:

@@ -20,6 +20,8 @@ from code_envs.errors import ConfigError, ModelError
 from code_envs.generation import ChainFactory, RunConfig, generate, load_config, load_removals
 from code_envs.models import RESPONSES, ModelConfig, usage_of
 from code_envs.problem import Mode, load_chains, load_problems
+from code_envs.report import write_report
+from code_envs.report.card import describe_run
 from code_envs.report.numbers import drafts, saved_attempts
 
 pytestmark = [pytest.mark.extra, pytest.mark.slow]
@@ -127,6 +129,31 @@ def test_a_run_keeps_every_draft_and_its_settings(model_server, tmp_path, config
     counts = dict(drafts(chains, config))["all"]
     assert (counts["drafts"], counts["valid"]) == (len(written), len(made))
     assert counts["drafts"] == counts["valid"] + sum(list(counts.values())[3:])
+
+
+def test_the_report_and_the_card_say_how_it_was_made(model_server, tmp_path, config):
+    model_server.script = answer
+    filtered = RunConfig(**{**config_fields(config), "similarity": 1.0})
+    chains = generate(tmp_path / "run", filtered)
+    written = sum(len(chain.drafts) for chain in chains)
+    card = describe_run(tmp_path / "run")
+    for part in (
+        "Teacher: x (T=1",
+        "pupil, over 4 attempts",
+        "equal in normal form",
+        "| deduction |",
+        "| teacher | master |",
+    ):
+        assert part in card
+    assert f"| all | {written} |" in card
+    pytest.importorskip("jinja2", reason="pip install -e '.[report]'")
+    page = write_report(tmp_path / "run").read_text()
+    for part in (
+        "What became of the teacher&#39;s drafts",
+        "What the models have cost",
+        f'<td class="n">{written}</td>',
+    ):
+        assert part.replace("&#39;", "'") in page
 
 
 def test_threads_make_what_one_would(model_server, tmp_path, config):
