@@ -223,6 +223,8 @@ class _Functions:
                 self._imports[text] = None
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self._define(part, node.name, text)
+            elif (written := _written_inputs(node)) is not None:
+                self.calls.append(written)
             elif isinstance(node, ast.Assign | ast.AnnAssign) and not _calls_of(node):
                 self._nodes[f"{part}:{ast.dump(node)}"] = part, text
             else:
@@ -274,6 +276,16 @@ def _calls_of(node: ast.stmt) -> list[str]:
     """The calls in a statement around the functions: they may be inputs."""
     found = [call for call in ast.walk(node) if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)]
     return [ast.unparse(call) for call in found][:MAX_INPUTS]
+
+
+def _written_inputs(node: ast.stmt) -> str | None:
+    """Inputs that stand in the program block: bare values, or assigned to a name such as ``inputs``."""
+    match node:
+        case ast.Expr(value=ast.Tuple() | ast.List() | ast.Dict() | ast.Set() as value):
+            return ast.unparse(value)
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) if _PART.get(_plain(name)) == "inputs":
+            return ast.unparse(value)
+    return None
 
 
 def _entry(program: str) -> str:

@@ -28,8 +28,10 @@ def blocks(head: str) -> str:
         "<think>```python\ndef f(): pass\n```</think>Task: {message}\n~~~python\n{program}~~~\n"
         "~~~input\nxs = [1, 2], k = 3\n~~~",
         "Message:\n{message}\n\n```python\n{program}\n```\nTest inputs:\n1. f({inputs})\n",
+        "```message\n{message}\n```\n```python\n{program}\n# inputs\n{inputs}\n```",
+        "```message\n{message}\n```\n```python\n{program}\ninputs = {inputs}\n```",
     ],
-    ids=["tags", "headings", "bold", "assert", "main", "tildes", "numbered"],
+    ids=["tags", "headings", "bold", "assert", "main", "tildes", "numbered", "bare", "assigned"],
 )
 def test_parts_are_found(reply):
     parts = read_parts(reply.format(**PARTS))
