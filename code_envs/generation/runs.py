@@ -119,9 +119,9 @@ def _made(config: RunConfig, indexes: Sequence[int], workers: int, make: ChainMa
             threads.shutdown(cancel_futures=True)
     else:
         context = multiprocessing.get_context("spawn")  # forking a process with threads is unsafe
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_be_worker)
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_be_worker, initargs=(make,))
         try:
-            for text in in_order(pool, partial(_make_text, make, config), indexes, 2 * workers):
+            for text in in_order(pool, partial(_make_text, config), indexes, 2 * workers):
                 yield Chain.from_json(text)
         except BrokenProcessPool as error:
             text = "a worker process died, maybe for lack of memory. Resume the run with fewer workers."
@@ -152,12 +152,18 @@ def in_order(
             future.cancel()
 
 
-def _make_text(make: ChainMaker, config: RunConfig, index: int) -> str:
-    return make(config, index).to_json()
+_maker_here: ChainMaker | None = None  # of a worker process: one for all of its chains, with its teachers and sandbox
 
 
-def _be_worker() -> None:
+def _make_text(config: RunConfig, index: int) -> str:
+    assert _maker_here is not None
+    return _maker_here(config, index).to_json()
+
+
+def _be_worker(make: ChainMaker) -> None:
     """Leave at once and silently when the user interrupts, and when the parent is killed."""
+    global _maker_here
+    _maker_here = make
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -36,6 +36,7 @@ _NAMES = {
     "reference": ("reference", "correct program", "reference program", "reference solution"),
 }
 _PART = {name: part for part, names in _NAMES.items() for name in names}
+_VAGUE = ("python", "py", "code", "test", "tests")  # tags of anything
 _CODE = ("program", "precondition", "property", "reference")
 _HEADING = re.compile(
     r"^\s*(?:#{1,6}\s*|\*\*|\d+[.)]\s*\**)?([A-Za-z_][\w` ]{0,30}?)"
@@ -128,10 +129,10 @@ def _from_json(text: str) -> list[tuple[str, str]]:
             continue
         try:
             record = json.loads(body)
+            found = [(_PART.get(_plain(name), ""), value) for name, value in record.items()]
+            sections = [(part, _as_text(part, value)) for part, value in found if part]
         except (ValueError, RecursionError):
             continue
-        found = [(_PART.get(_plain(str(name))), value) for name, value in record.items()]
-        sections = [(part, _as_text(part, value)) for part, value in found if part]
         if any(part == "program" for part, _ in sections):
             return sections
     return []
@@ -148,46 +149,50 @@ def _as_text(part: str, value: object) -> str:
 def _as_literal(item: object) -> str:
     try:
         return write_literal(tuple(item) if isinstance(item, list) else item)
-    except (ValueRefused, RecursionError):
+    except ValueRefused:
         return ""
 
 
 def _from_blocks(text: str) -> list[tuple[str, str]]:
     """Fenced blocks, named by heading or tag, and plain text under a heading."""
-    lines = text.split("\n")
-    blocks = {block.start: block for block in blocks_of(lines)}
-    sections: list[tuple[str, str]] = []
-    part, body, number = "", [""], 0
-    while number < len(lines):
-        block = blocks.get(number)
-        if block is not None:
-            sections += [(part, "\n".join(body))] if part and part not in _CODE and any(map(str.strip, body)) else []
-            named = _block_part(block, part)
-            sections += [(named, block.text)] if named else []
-            part, body, number = "", [], max(block.stop, number + 1)
-            continue
-        heading = _HEADING.match(lines[number])
-        named = _PART.get(_plain(heading.group(1)), "") if heading else ""
-        if heading and named:
-            sections += [(part, "\n".join(body))] if part and part not in _CODE and any(map(str.strip, body)) else []
-            part, body = named, [heading.group(2) or ""]
-        else:
-            body.append(lines[number])
-        number += 1
-    sections += [(part, "\n".join(body))] if part and part not in _CODE and any(map(str.strip, body)) else []
-    if not any(section in _CODE for section, _ in sections) and re.search(r"^def ", text, re.MULTILINE):
+    sections = [(part, body) for part, body in _named(text.split("\n")) if part and body.strip()]
+    if not any(part in _CODE for part, _ in sections) and re.search(r"^def ", text, re.MULTILINE):
         sections.append(("program", text))  # a bare program, without any fence
     return sections
 
 
+def _named(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    blocks = {block.start: block for block in blocks_of(lines)}
+    part, body, number = "", "", 0
+    while number < len(lines):
+        block, heading = blocks.get(number), _HEADING.match(lines[number])
+        named = _PART.get(_plain(heading.group(1)), "") if heading else ""
+        if block is not None:
+            if part not in _CODE:
+                yield part, body
+            yield _block_part(block, part), block.text
+            part, body, number = "", "", max(block.stop - 1, number)
+        elif heading and named:
+            if part not in _CODE:
+                yield part, body
+            part, body = named, heading.group(2) or ""
+        else:
+            body += "\n" + lines[number]
+        number += 1
+    if part not in _CODE:
+        yield part, body
+
+
 def _block_part(block: Block, heading: str) -> str:
-    tag = _PART.get(block.tag.replace("_", " "), "") or _PART.get(block.tag, "")
-    if tag and block.tag not in ("python", "py", "code", "test", "tests"):
+    """What a block is: a telling tag decides, then the heading; what looks like code is the program."""
+    tag = _PART.get(_plain(block.tag), "")
+    if tag and block.tag not in _VAGUE:
         return tag
-    is_code = bool(re.search(r"^\s*(?:async )?(?:def|class|import|from) ", block.text, re.MULTILINE))
-    if heading and (heading in _CODE) == is_code:
+    if re.search(r"^\s*(?:async )?(?:def|class|import|from) ", block.text, re.MULTILINE):
+        return heading if heading in _CODE else "program"
+    if heading and heading not in _CODE:
         return heading
-    return "program" if is_code else heading if heading and heading not in _CODE else tag if tag != "program" else ""
+    return tag if tag == "inputs" else ""
 
 
 def _plain(heading: str) -> str:
