@@ -68,7 +68,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         model: Its name at the server, or the folder or hub name that vLLM loads.
         backend: ``openai`` for any server that speaks OpenAI's protocol, ``vllm`` for this process.
         base_url: The server, such as ``http://127.0.0.1:8000/v1``; the client's own default if empty.
-        timeout: Seconds that one reply may take.
+        timeout: Seconds that one reply may take; a request that runs over it is sent once more.
         sampling: How replies are drawn.
     """
 

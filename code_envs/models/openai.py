@@ -25,6 +25,7 @@ __all__ = ["OpenAIModel"]
 
 ResultT = TypeVar("ResultT")
 _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
+_PAUSES = 60.0  # seconds that a request may spend waiting between tries
 _FATAL = (401, 403, 404)  # asking again, or something else, gives the same
 
 
@@ -114,8 +115,10 @@ class OpenAIModel:
         where = f"the server at {self._client.base_url}"
         start = time.monotonic()
         try:
-            reply = await self._ask(request)
-        except openai.APITimeoutError:
+            # the client tries a timeout again as often as anything else: twice is enough
+            async with asyncio.timeout(2 * self.config.timeout + _PAUSES):
+                reply = await self._ask(request)
+        except (TimeoutError, openai.APITimeoutError):
             return Completion(text="", finish=Finish.TIMEOUT, note=f"no reply within {self.config.timeout:g} seconds")
         except openai.APIConnectionError as error:
             raise ModelError(f"{where} cannot be reached: {error}. Start it, or check the URL.") from error

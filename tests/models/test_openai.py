@@ -127,6 +127,14 @@ def test_a_timeout_is_data(model_server, ask):
     assert "0.2 seconds" in completion.note
 
 
+def test_timeouts_are_not_tried_for_ever(model_server, ask, monkeypatch):
+    monkeypatch.setattr("code_envs.models.openai._PAUSES", 0.1)
+    model_server.script = lambda body, number: model_server.raw(delay=1.5)
+    (completion,) = ask(timeout=0.2, retries=50)
+    assert completion.finish is Finish.TIMEOUT
+    assert 1 <= len(model_server.bodies) <= 3
+
+
 def test_cut_and_refused_replies_say_so(model_server, ask):
     model_server.script = lambda body, number: ("half a", "length")
     assert ask()[0].finish is Finish.LENGTH
