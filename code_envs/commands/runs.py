@@ -193,29 +193,34 @@ def _progress(total: int, tokens: Callable[[], int] | None = None) -> Iterator[C
     """Tell of each chain; with models also what became of the drafts, tokens per second and the time left."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console, start, found = stderr(), time.monotonic(), []
-
-    def text_of(chain: Chain) -> str:
-        found.append(chain)
-        if tokens is None:
-            return _describe(chain)
-        return f"{_describe(chain)} · {_pace(found, total, tokens(), time.monotonic() - start)}"
-
+    console, pace = stderr(), _Pace(total, tokens)
     if not console.is_terminal:
-        yield lambda chain: console.print(f"{len(found) + 1}/{total} {text_of(chain)}", markup=False, soft_wrap=True)
+        yield lambda chain: console.print(f"{pace.done + 1}/{total} {pace.add(chain)}", markup=False, soft_wrap=True)
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("making chains", total=total)
-        yield lambda chain: progress.update(task, advance=1, description=text_of(chain))
+        yield lambda chain: progress.update(task, advance=1, description=pace.add(chain))
 
 
-def _pace(found: list[Chain], total: int, tokens: int, seconds: float) -> str:
+class _Pace:
     """The yield so far and how fast it goes."""
-    drafts = [draft for chain in found for draft in chain.drafts]
-    valid = f"{sum(bool(draft.key) for draft in drafts)}/{len(drafts)} drafts valid · " if drafts else ""
-    left = seconds / len(found) * (total - len(found))
-    return f"{valid}{tokens / max(seconds, 0.001):,.0f} tokens/s · {left / 60:.0f} min left"
+
+    def __init__(self, total: int, tokens: Callable[[], int] | None) -> None:
+        self.total, self.tokens, self.start = total, tokens, time.monotonic()
+        self.done = self.drafts = self.valid = 0
+
+    def add(self, chain: Chain) -> str:
+        """Count a chain, and describe it."""
+        self.done += 1
+        self.drafts += len(chain.drafts)
+        self.valid += sum(bool(draft.key) for draft in chain.drafts)
+        if self.tokens is None:
+            return _describe(chain)
+        seconds = max(time.monotonic() - self.start, 0.001)
+        share = f"{self.valid}/{self.drafts} drafts valid · " if self.drafts else ""
+        left = seconds / self.done * (self.total - self.done) / 60
+        return f"{_describe(chain)} · {share}{self.tokens() / seconds:,.0f} tokens/s · {left:.0f} min left"
 
 
 def _describe(chain: Chain) -> str:
