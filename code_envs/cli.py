@@ -1,6 +1,6 @@
 """The command ``code-envs``: thin; each command lives in :mod:`code_envs.commands`.
 
-Exit codes: 0 done; 1 a check failed, or the sandbox or a teacher could not do its work; 2 bad usage
+Exit codes: 0 done; 1 a check failed, or the sandbox, a model or a teacher could not do its work; 2 bad usage
 or input; 130 interrupted.
 """
 
@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from code_envs.commands import demo, doctor, environments, rollouts, runs
-from code_envs.errors import CodeEnvsError, ExecutorError, ProposalFailed
+from code_envs.commands import demo, doctor, environments, measuring, rollouts, runs
+from code_envs.errors import CodeEnvsError, ExecutorError, ModelError, ProposalFailed
 
 __all__ = ["app", "main"]
 
@@ -46,6 +46,7 @@ app.command("show")(environments.show)
 app.command("play")(environments.play)
 app.command("check")(environments.check)
 app.command("generate")(runs.generate)
+app.command("measure")(measuring.measure)
 app.command("export")(runs.export)
 app.command("validate")(runs.validate)
 app.command("rollout")(rollouts.rollout)
@@ -57,7 +58,7 @@ def main() -> None:
     """Run the command; errors that a user can mend are one sentence, never a traceback."""
     try:
         app()
-    except (ExecutorError, ProposalFailed) as error:
+    except (ExecutorError, ModelError, ProposalFailed) as error:
         _fail(error, 1)
     except (CodeEnvsError, OSError) as error:
         _fail(error, 2)

@@ -11,6 +11,7 @@
     ├── MissingExtra              an optional dependency is not installed (also an ImportError)
     ├── ProposalFailed            a teacher found no valid problem within its budget
     ├── RunError                  a run folder that cannot be used or is in use
+    ├── ModelError                a language model or its server could not do its work
     └── ExecutorError             the sandbox could not do its work
         ├── IsolationUnavailable  this machine cannot protect a run as demanded
         └── ExecutorClosed        the executor was used after ``close()``
@@ -31,6 +32,7 @@ __all__ = [
     "IsolationUnavailable",
     "LiteralError",
     "MissingExtra",
+    "ModelError",
     "ProblemError",
     "ProposalFailed",
     "RunError",
@@ -100,6 +102,10 @@ class ProposalFailed(CodeEnvsError):
 
 class RunError(CodeEnvsError):
     """A run folder cannot be used, or another process is using it."""
+
+
+class ModelError(CodeEnvsError):
+    """A language model cannot be used: no server, no such model, no permission, or it keeps failing."""
 
 
 class ExecutorError(CodeEnvsError):

@@ -31,6 +31,7 @@ __all__ = [
     "Case",
     "Chain",
     "Direction",
+    "Draft",
     "Lineage",
     "Mode",
     "Problem",
@@ -218,6 +219,32 @@ class Attempt(_Record, frozen=True):
             msgspec.structs.force_setattr(self, name, text)
 
 
+class Draft(_Record, frozen=True):
+    """One reply of a teacher that is a model, and what became of it.
+
+    Attributes:
+        turn: The turn of the chain that it was written for, from 0.
+        direction: What was asked for.
+        repair: How many drafts of the same conversation came before it.
+        reply: What the teacher wrote.
+        checks: The names of the checks that refused it; empty if it became a problem.
+        complaints: What the teacher was told, one sentence for each.
+        key: The content key of the problem that it became.
+        prompt_tokens: Tokens read.
+        completion_tokens: Tokens written.
+    """
+
+    turn: int
+    direction: Direction
+    repair: int = 0
+    reply: str = ""
+    checks: tuple[str, ...] = ()
+    complaints: tuple[str, ...] = ()
+    key: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
 class Report(_Record, frozen=True):
     """What a student did on a problem.
 
@@ -228,6 +255,7 @@ class Report(_Record, frozen=True):
         passes: How many of them passed.
         solved: Some attempts that passed.
         failed: Some that did not.
+        when: The date and time (UTC), where a set was measured again; empty in a run, which can be repeated.
     """
 
     problem: str
@@ -236,6 +264,7 @@ class Report(_Record, frozen=True):
     passes: int
     solved: tuple[Attempt, ...] = ()
     failed: tuple[Attempt, ...] = ()
+    when: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -444,11 +473,13 @@ class Chain(_Record, frozen=True):
         id: The id that all its problems carry in their lineage.
         problems: In order of turns; siblings are variants of one core task.
         seed: The snippet that the first one was made from, if any.
+        drafts: Everything that a teacher which is a model wrote for the chain, failures included.
     """
 
     id: str
     problems: tuple[Problem, ...]
     seed: Seed | None = None
+    drafts: tuple[Draft, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -111,7 +111,8 @@ def _batch(envs: Any, student: Student, seeds: Sequence[int], attempt_seed: int)
         for text, problem in zip(observations, problems, strict=False)
     ]
     replies = student.answer(prompts, seed=attempt_seed)
-    _, rewards, _, _, info = envs.step((*replies, *[""] * spare))
+    _, rewards, _, _, info = envs.step((*(reply or "" for reply in replies), *[""] * spare))
+    lost = [reply is None for reply in replies]
     return [
         Episode(
             student=student.name,
@@ -119,9 +120,9 @@ def _batch(envs: Any, student: Student, seeds: Sequence[int], attempt_seed: int)
             level=problem.lineage.level,
             key=problem.key,
             seed=seeds[place],
-            outcome=str(info["outcome"][place]),
+            outcome=str(Outcome.INFRA if lost[place] else info["outcome"][place]),
             reward=float(rewards[place]),
-            reason=str(info["reason"][place]),
+            reason="the student gave no reply" if lost[place] else str(info["reason"][place]),
         )
         for place, problem in enumerate(problems)
     ]

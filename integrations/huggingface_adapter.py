@@ -189,6 +189,7 @@ def write(
     eval_share: float = 0.0,
     seed: int = 0,
     relatives: Iterable[Chain] = (),
+    about: str = "",
 ) -> list[Path]:
     """Write a dataset folder that ``datasets.load_dataset`` (``load_from_disk`` for ``hf``) reads.
 
@@ -199,6 +200,7 @@ def write(
         eval_share: The share that goes into a second split, ``eval``; see :func:`split_problems`.
         seed: Shuffles the families of problems for that.
         relatives: As in :func:`split_problems`.
+        about: Markdown for the card, such as :func:`code_envs.report.card.describe_run` writes.
 
     Returns:
         What was written, the card last.
@@ -222,7 +224,7 @@ def write(
         shutil.rmtree(folder / name, ignore_errors=True)
     paths = [_write_split(to_rows(problems), folder / name, kind) for name, problems in splits.items()]
     card = folder / "README.md"
-    card.write_text(dataset_card(splits, kind), encoding="utf-8")
+    card.write_text(dataset_card(splits, kind, about), encoding="utf-8")
     return [*paths, card]
 
 
@@ -238,12 +240,13 @@ def _write_split(rows: Sequence[Mapping[str, Any]], path: Path, kind: str) -> Pa
     return path
 
 
-def dataset_card(splits: Mapping[str, Sequence[Problem]], kind: str = "jsonl") -> str:
+def dataset_card(splits: Mapping[str, Sequence[Problem]], kind: str = "jsonl", about: str = "") -> str:
     """Write the card of a dataset: what is in it, where it comes from and under which licences.
 
     Args:
         splits: The problems of each split.
         kind: In which format they are written; the card tells the hub where the files are.
+        about: Markdown that says how they were made.
     """
     problems = [problem for split in splits.values() for problem in split]
     licences = sorted({problem.lineage.licence for problem in problems if problem.lineage.licence})
@@ -266,6 +269,7 @@ def dataset_card(splits: Mapping[str, Sequence[Problem]], kind: str = "jsonl") -
         _markdown("source", Counter(_source(problem) for problem in problems)),
         "Siblings, the problems of one chain, are all in the same split.",
         f"Programs under {', '.join(licences)} keep the licence of their source." if licences else "",
+        *(["", about] if about else []),
     ]
     return "\n".join(parts).rstrip() + "\n"
 

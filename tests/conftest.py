@@ -1,8 +1,13 @@
 """Fixtures for all tests."""
 
+import json
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -31,3 +36,102 @@ def data_folder() -> Path:
 def rng() -> np.random.Generator:
     """A fresh generator, the same in each test."""
     return np.random.default_rng([2603, 24202])
+
+
+class Raw(NamedTuple):
+    """A reply of the loopback server that is no plain completion."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+    delay: float = 0.0
+    cut: int | None = None  # close the connection after so many bytes of the body
+
+
+class ModelServer:
+    """A real HTTP server on loopback that speaks OpenAI's chat protocol and answers from a script.
+
+    ``script`` maps the request's JSON and the number of the request to a text, a message with its
+    ``finish_reason``, or a ``Raw`` reply.
+    """
+
+    def __init__(self) -> None:
+        self.script: Callable[[dict[str, Any], int], str | tuple[str, str] | Raw] = lambda body, number: "hello"
+        self.raw = Raw
+        self.bodies: list[dict[str, Any]] = []
+        self.most_at_once = self._at_once = 0
+        self._lock = threading.Lock()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None: ...
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                server.serve(self, body)
+
+        class Quiet(ThreadingHTTPServer):
+            request_queue_size = 64
+
+            def handle_error(self, *_: object) -> None: ...  # a client was killed
+
+        self._http = Quiet(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def serve(self, handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
+        with self._lock:
+            self.bodies.append(body)
+            number = len(self.bodies)
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            reply = self.script(body, number)
+            self._send(handler, reply if isinstance(reply, Raw) else self._completion(body, reply))
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the client was killed, or did not wait
+        finally:
+            with self._lock:
+                self._at_once -= 1
+
+    @staticmethod
+    def _completion(body: dict[str, Any], reply: str | tuple[str, str]) -> Raw:
+        text, finish = (reply, "stop") if isinstance(reply, str) else reply
+        words = sum(len(message["content"].split()) for message in body["messages"])
+        document = {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 0,
+            "model": body["model"],
+            "choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": text}}],
+            "usage": {"prompt_tokens": words, "completion_tokens": len(text.split()), "total_tokens": 0},
+        }
+        return Raw(body=json.dumps(document).encode())
+
+    @staticmethod
+    def _send(handler: BaseHTTPRequestHandler, raw: Raw) -> None:
+        time.sleep(raw.delay)
+        handler.send_response(raw.status)
+        for name, value in (("Content-Type", "application/json"), *raw.headers):
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(raw.body)))
+        handler.end_headers()
+        handler.wfile.write(raw.body[: raw.cut])
+        handler.close_connection = raw.cut is not None
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def model_server() -> Iterator[ModelServer]:
+    """A loopback server of a model; its ``script`` says what it answers, ``raw`` makes broken replies."""
+    server = ModelServer()
+    yield server
+    server.close()

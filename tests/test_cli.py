@@ -81,7 +81,19 @@ def test_show_gives_the_problem_of_the_seed(command, name):
 
 def test_version_and_help(command):
     assert command("--version").out.strip().count(".") == 2
-    for name in ("list", "show", "play", "check", "generate", "export", "validate", "rollout", "doctor", "demo"):
+    for name in (
+        "list",
+        "show",
+        "play",
+        "check",
+        "generate",
+        "measure",
+        "export",
+        "validate",
+        "rollout",
+        "doctor",
+        "demo",
+    ):
         done = command(name, "--help")
         assert done.code == 0
         assert "--json" in done.out
@@ -91,7 +103,7 @@ def test_doctor_attacks_the_sandbox(command):
     found = command("doctor", "--json").document()
     assert found["sound"] is True
     assert {check["ok"] for check in found["checks"] if check["name"].startswith("attack")} == {True}
-    assert set(found["extras"]) == {"hf", "report"}
+    assert set(found["extras"]) == {"dedup", "hf", "openai", "report", "vllm"}
 
 
 # --- playing and checking -----------------------------------------------------------------------
@@ -243,6 +255,12 @@ def test_validate_counts_what_is_refused(command, tmp_path):
     assert "1 of 2 problems are valid." in command("validate", tmp_path / "bad.jsonl").out
 
 
+def test_a_file_without_problems_is_not_valid(command, tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    done = command("validate", tmp_path / "empty.jsonl")
+    assert (done.code, done.out) == (1, "There is no problem in it.\n")
+
+
 def test_validate_names_the_line_that_is_no_problem(command, tmp_path):
     (tmp_path / "broken.jsonl").write_text("\n{}\n")
     done = command("validate", tmp_path / "broken.jsonl")
@@ -297,6 +315,13 @@ def test_the_demo_leaves_a_run_and_can_be_repeated(command, tmp_path, monkeypatc
         (["generate", "--chains", "0", "-o", "x"], "chains is 0"),
         (["generate", "--teacher", "procedual", "-o", "x"], "Did you mean 'procedural'?"),
         (["generate", "--student", "serch", "-o", "x"], "Did you mean 'search'?"),
+        (["generate", "--resume", "-o", "x"], "x is not a run folder"),
+        (["generate", "--vary-with", "master", "-o", "x"], "varied_by is 'master'; name a model"),
+        (["generate", "--teacher", "m", "--base-url", "u", "--extra-body", "[]", "-o", "x"], "must be a JSON object"),
+        (["generate", "--decontaminate", "none.jsonl", "-o", "x"], "none.jsonl cannot be read as a benchmark"),
+        (["generate", "--against", "none", "-o", "x"], "No such file or directory: 'none'"),
+        (["generate", "--teacher", "m", "--backend", "opnai", "-o", "x"], "Did you mean 'openai'?"),
+        (["measure", "none.jsonl", "-o", "x"], "No such file or directory: 'none.jsonl'"),
         (["rollout", "--student", "serch"], "Did you mean 'search'?"),
         (["rollout", "--episodes", "0"], "episodes is 0"),
     ],

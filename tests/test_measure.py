@@ -6,7 +6,7 @@ import pytest
 
 from code_envs import measure as measuring
 from code_envs.errors import ConfigError
-from code_envs.measure import measure, measure_many
+from code_envs.measure import BANDS, measure, measure_many
 from code_envs.modes import Grade, Outcome
 from code_envs.problem import Case, Mode, Problem
 from code_envs.students.base import Student
@@ -66,6 +66,38 @@ def test_lost_attempts_do_not_count(executor, monkeypatch):
     assert len(report.solved) == len(report.failed) == 1
 
 
+def test_replies_that_never_came_are_unscored(executor):
+    report = measure(_doubling(21), Parrot([_said(42), None, "no idea"]), executor, attempts=6)
+    assert (report.attempts, report.passes) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("lines", "attempts"),
+    [
+        ([_said(42)], 8),  # 8 of 8: certainly above 0.65
+        (["no idea"], 8),  # 0 of 8: certainly below 0.35
+        ([_said(42), "no idea"], 32),  # 16 of 32: its interval is 0.34 to 0.66
+        ([_said(42), _said(42), "no idea"], 32),  # at the border: it never gets clear
+    ],
+)
+def test_measuring_ends_when_the_interval_lies_in_one_band(executor, lines, attempts):
+    student = Parrot(lines)
+    report = measure(_doubling(21), student, executor, attempts=32, seed=3, bands=BANDS)
+    assert report.attempts == attempts
+    assert [count for count, _ in student.heard] == [8] * (attempts // 8)
+    assert len({seed for _, seed in student.heard}) == len(student.heard)  # no attempt is made twice
+    low, high = report.interval
+    assert any(low >= band[0] and high <= band[1] for band in BANDS) == (attempts < 32)
+
+
+def test_a_last_step_may_be_short(executor):
+    student = Parrot([_said(42), "no idea"])
+    assert measure(_doubling(21), student, executor, attempts=10, bands=BANDS).attempts == 10
+    assert [count for count, _ in student.heard] == [8, 2]
+
+
 def test_refuses_senseless_numbers(executor):
     with pytest.raises(ConfigError, match="attempts"):
         measure(_doubling(1), Parrot(["x"]), executor, attempts=0)
+    with pytest.raises(ConfigError, match=r"band 0\.6 to 0\.4"):
+        measure(_doubling(1), Parrot(["x"]), executor, bands=[(0.6, 0.4)])

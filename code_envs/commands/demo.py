@@ -84,7 +84,7 @@ def _one_episode(seed: int) -> dict[str, Any]:
     env = gymnasium.make("code_envs/Deduction-v0", level=1)
     observation, _ = env.reset(seed=seed)
     (reply,) = make_student("search").answer([prompt(env.unwrapped.problem)], seed=seed)  # type: ignore[attr-defined]
-    _, reward, terminated, _, info = env.step(reply)
+    _, reward, terminated, _, info = env.step(reply or "")
     env.close()
     return {"observation": observation, "reply": reply, "reward": reward, "terminated": terminated, **info}
 

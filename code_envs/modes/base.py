@@ -5,21 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TypedDict
 
 import msgspec
 
 from code_envs.executor import Execution, Executor, Isolation, Job
+from code_envs.models.base import Message
 from code_envs.problem import Mode, Problem
 
 __all__ = ["Answer", "Complaint", "Grade", "Message", "Outcome", "Rules"]
-
-
-class Message(TypedDict):
-    """One chat message."""
-
-    role: str
-    content: str
 
 
 class Outcome(StrEnum):

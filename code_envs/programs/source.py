@@ -216,14 +216,14 @@ def _made(kind: type, content: object) -> object:
 _BUILTINS = "|".join(sorted(name for name in dir(builtins) if name.islower() and not name.startswith("_")))
 _CODE = re.compile(
     rf"""
-    ``` | ~~~                                                 # a fenced block
+    ``` | ~~~ | ^\s*>>>\s                                     # a fenced block, an example of a session
   | \bdef\s+\w+\s?\( | \blambda\b[^.\n]{{0,80}}:
   | [\[({{][^][(){{}}\n]{{1,200}}\bfor\s\w+(?:,\s?\w+)?\sin\s[^\n]{{1,200}}[])}}]  # a comprehension
   | \b(?:{_BUILTINS})\((?!s\))[^)\n]{{0,200}}\)               # sorted(xs), but not range(s)
   | (?<=[\w\])'"])\.[a-z_]{{1,40}}\([^)\n]{{0,200}}\)          # xs.append(1)
   | \w\[[^]\n]{{0,80}}:[^]\n]{{0,80}}\]                        # a slice
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.MULTILINE,
 )
 _STATEMENTS = (ast.Return, ast.Import, ast.ImportFrom, ast.For, ast.While, ast.If, ast.AugAssign, ast.Assert)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from code_envs.dedup import Removal
 from code_envs.errors import MissingExtra, RunError
-from code_envs.generation import CHAINS, RunConfig, distinct, kept, load_config
+from code_envs.generation import CHAINS, RunConfig, distinct, kept, load_config, load_removals
+from code_envs.models import RESPONSES, usage_of
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem, load_chains
-from code_envs.report.numbers import by_mode, measured, rates, steps, table, yields
+from code_envs.report.numbers import by_mode, drafts, measured, rates, saved_attempts, steps, table, yields
 from code_envs.report.plots import plot_histogram, plot_means
 from code_envs.rollout import Tally
 from code_envs.teacher import LEVELS
@@ -40,7 +43,9 @@ def write_report(folder: str | Path, rollouts: Sequence[Tally] = ()) -> Path:
     config = load_config(folder)
     if not (folder / CHAINS).exists():
         raise RunError(f"{folder} holds no {CHAINS} yet. Generate some first.")
-    page = _render(_facts(folder.resolve().name, config, list(load_chains(folder / CHAINS)), rollouts))
+    chains, removals = list(load_chains(folder / CHAINS)), load_removals(folder)
+    facts = _facts(folder.resolve().name, config, chains, removals, rollouts)
+    page = _render({**facts, "usage": usage_of(folder / RESPONSES)})
     path = folder / REPORT
     path.write_text(page, encoding="utf-8")
     return path
@@ -57,14 +62,16 @@ def _render(facts: dict[str, Any]) -> str:
     return environment.get_template("report.html").render(facts)
 
 
-def _facts(name: str, config: RunConfig, chains: list[Chain], rollouts: Sequence[Tally]) -> dict[str, Any]:
-    """Everything that the page shows."""
+def _facts(
+    name: str, config: RunConfig, chains: list[Chain], removals: list[Removal], rollouts: Sequence[Tally]
+) -> dict[str, Any]:
+    """Everything that the page shows, but what the models have cost."""
     problems = distinct(chains)
     return {
         "name": name,
         "config": config,
         "headline": _headline(chains, problems, config),
-        "tiles": _tiles(chains, problems, config),
+        "tiles": _tiles(chains, problems, config, len(removals)),
         "means": by_mode(problems, lambda problem: problem.lineage.level),
         "plots": _plots(problems, config),
         "steps": steps(chains),
@@ -72,7 +79,9 @@ def _facts(name: str, config: RunConfig, chains: list[Chain], rollouts: Sequence
         "modes": list(Mode),
         "table": table(problems),
         "levels": LEVELS,
-        "yields": yields(chains, config),
+        "yields": yields(chains, config, removals),
+        "drafts": drafts(chains, config),
+        "removals": Counter((removal.reason, removal.source or "this run") for removal in removals).most_common(),
         "shown": [_shown(chain) for chain in _telling(chains)],
     }
 
@@ -100,19 +109,21 @@ def _headline(chains: Sequence[Chain], problems: Sequence[Problem], config: RunC
     return text + f"{_percent(share)} of the problems are neither always nor never solved, and kept for training."
 
 
-def _tiles(chains: Sequence[Chain], problems: Sequence[Problem], config: RunConfig) -> list[tuple[str, str]]:
+def _tiles(
+    chains: Sequence[Chain], problems: Sequence[Problem], config: RunConfig, removed: int
+) -> list[tuple[str, str]]:
     found = rates(problems)
-    attempts = sum(report.attempts for _, report in measured(problems))
+    attempts, saved = sum(report.attempts for _, report in measured(problems)), saved_attempts(chains, config)
     turns = [len(chain.problems) for chain in chains if chain.problems]
     return [
         (f"{len(turns):,}", f"chains with problems, of {config.chains:,} asked for"),
         (f"{len(problems):,}", "distinct valid problems"),
         (
-            f"{len(kept(problems, config)):,}",
+            f"{len(kept(problems, config)) - removed:,}",
             f"of them kept: passed {_percent(config.keep[0])} to {_percent(config.keep[1])} of the time",
         ),
         (f"{statistics.fmean(turns):.1f}" if turns else "–", "turns in a chain, on average"),
-        (f"{attempts:,}", "graded attempts"),
+        (f"{attempts:,}", f"graded attempts{f', {saved:,} saved by stopping early' if saved else ''}"),
         (_percent(statistics.median(found)) if found else "–", "median pass rate"),
     ]
 

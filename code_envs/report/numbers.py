@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 
+from code_envs.dedup import Removal
 from code_envs.generation import RunConfig, distinct, kept
 from code_envs.problem import Chain, Direction, Mode, Problem, Report, wilson_interval
 
-__all__ = ["BINS", "Mean", "Step", "by_mode", "mean_rate", "measured", "rates", "steps", "table", "yields"]
+__all__ = [
+    "BINS",
+    "Mean",
+    "Step",
+    "by_mode",
+    "drafts",
+    "mean_rate",
+    "measured",
+    "rates",
+    "saved_attempts",
+    "steps",
+    "table",
+    "yields",
+]
 
 BINS = {"hard": (0.05, 0.16), "medium": (0.41, 0.59), "easy": (0.81, 0.91)}
 """The pass rates that stepping stones are taken from, from and to, for 32 attempts (arXiv 2603.24202)."""
@@ -120,19 +135,62 @@ def steps(chains: Iterable[Chain]) -> list[Step]:
     ]
 
 
-def yields(chains: Sequence[Chain], config: RunConfig) -> list[tuple[str, dict[str, int]]]:
-    """How many chains and problems each mode gave; the last row is labelled ``all``."""
-    asked = [config.mode_of(index) for index in range(len(chains))]
-    rows = [
-        (str(mode), _counts([chain for chain, its in zip(chains, asked, strict=True) if its == mode], config))
-        for mode in config.modes
-    ]
-    return [*rows, ("all", _counts(chains, config))]
+def yields(
+    chains: Sequence[Chain], config: RunConfig, removals: Iterable[Removal] = ()
+) -> list[tuple[str, dict[str, int]]]:
+    """How many chains and problems each mode gave; the last row is labelled ``all``.
+
+    Args:
+        chains: The chains of the run, in order.
+        config: The run.
+        removals: What its filters took out.
+    """
+    out = {removal.key for removal in removals}
+    rows = [(str(mode), _counts(own, config, out)) for mode, own in _chains_by_mode(chains, config).items()]
+    return [*rows, ("all", _counts(chains, config, out))]
 
 
-def _counts(chains: Sequence[Chain], config: RunConfig) -> dict[str, int]:
+def _chains_by_mode(chains: Sequence[Chain], config: RunConfig) -> dict[Mode, list[Chain]]:
+    groups: dict[Mode, list[Chain]] = {mode: [] for mode in config.modes}
+    for index, chain in enumerate(chains):
+        groups[config.mode_of(index)].append(chain)
+    return groups
+
+
+def drafts(chains: Sequence[Chain], config: RunConfig) -> list[tuple[str, dict[str, int]]]:
+    """What became of the drafts of teachers that are models; the last row is labelled ``all``.
+
+    Returns:
+        For each mode the drafts, the problems that they became, those after a repair, and for each
+        check how many drafts it refused first; nothing where no model was the teacher.
+    """
+    refused = Counter(draft.checks[0] for chain in chains for draft in chain.drafts if draft.checks)
+    checks = [check for check, _ in refused.most_common()]
+    if not any(chain.drafts for chain in chains):
+        return []
+    rows = [(str(mode), _draft_counts(own, checks)) for mode, own in _chains_by_mode(chains, config).items()]
+    return [*rows, ("all", _draft_counts(chains, checks))]
+
+
+def _draft_counts(chains: Sequence[Chain], checks: Sequence[str]) -> dict[str, int]:
+    found = [draft for chain in chains for draft in chain.drafts]
+    first = Counter(draft.checks[0] for draft in found if draft.checks)
+    valid = [draft for draft in found if draft.key]
+    counts = {"drafts": len(found), "valid": len(valid), "after repair": sum(draft.repair > 0 for draft in valid)}
+    return counts | {check: first[check] for check in checks}
+
+
+def saved_attempts(chains: Iterable[Chain], config: RunConfig) -> int:
+    """Attempts that measuring did not make because the bin was clear; lost ones count as well."""
+    reports = [problem.measurements[-1] for chain in chains for problem in chain.problems if problem.measurements]
+    return sum(config.attempts - report.attempts for report in reports) if config.bands else 0
+
+
+def _counts(chains: Sequence[Chain], config: RunConfig, out: Collection[str]) -> dict[str, int]:
     problems = distinct(chains)
     found = rates(problems)
+    chosen = kept(problems, config)
+    removed = sum(problem.key in out for problem in chosen)
     return {
         "chains": len(chains),
         "came to nothing": sum(not chain.problems for chain in chains),
@@ -140,5 +198,6 @@ def _counts(chains: Sequence[Chain], config: RunConfig) -> dict[str, int]:
         "distinct": len(problems),
         "never solved": found.count(0.0),
         "always solved": found.count(1.0),
-        "kept": len(kept(problems, config)),
+        **({"filtered out": removed} if out else {}),
+        "kept": len(chosen) - removed,
     }

@@ -14,12 +14,15 @@ from code_envs.students.baselines import (
     guess_results,
     trivial_programs,
 )
+from code_envs.students.model import ModelStudent, OpenAIStudent
 from code_envs.students.search import SearchStudent
 
 __all__ = [
     "BASELINES",
     "STUDENTS",
     "BaselineStudent",
+    "ModelStudent",
+    "OpenAIStudent",
     "Prompt",
     "SearchStudent",
     "Student",

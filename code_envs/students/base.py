@@ -30,7 +30,7 @@ class Student(Protocol):
 
     name: str
 
-    def answer(self, prompts: Sequence[Prompt], *, seed: int = 0) -> list[str]:
+    def answer(self, prompts: Sequence[Prompt], *, seed: int = 0) -> Sequence[str | None]:
         """Answer each prompt once.
 
         Args:
@@ -38,6 +38,6 @@ class Student(Protocol):
             seed: Attempt ``i`` draws from ``np.random.default_rng([seed, i])``.
 
         Returns:
-            One reply for each prompt, in order.
+            One reply for each prompt, in order; None where the infrastructure lost it: unscored.
         """
         ...

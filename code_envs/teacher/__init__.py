@@ -7,22 +7,30 @@ from collections.abc import Callable, Mapping
 from code_envs.errors import UnknownName
 from code_envs.executor import Executor
 from code_envs.teacher.adaptive import RateTracker
-from code_envs.teacher.base import LEVELS, Teacher
+from code_envs.teacher.base import LEVELS, Notes, TakesNotes, Teacher
+from code_envs.teacher.duet import DuetTeacher
 from code_envs.teacher.harvest import HarvestTeacher
-from code_envs.teacher.loop import STRATEGIES, Strategy, make_chain
+from code_envs.teacher.loop import STRATEGIES, Strategy, make_chain, take_notes
+from code_envs.teacher.model import DRAFT_CHECKS, ModelTeacher
 from code_envs.teacher.procedural import ProceduralTeacher
 
 __all__ = [
+    "DRAFT_CHECKS",
     "LEVELS",
     "STRATEGIES",
     "TEACHERS",
+    "DuetTeacher",
     "HarvestTeacher",
+    "ModelTeacher",
+    "Notes",
     "ProceduralTeacher",
     "RateTracker",
     "Strategy",
+    "TakesNotes",
     "Teacher",
     "make_chain",
     "make_teacher",
+    "take_notes",
 ]
 
 TEACHERS: Mapping[str, Callable[[Executor | None], Teacher]] = {

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from code_envs.modes.base import Grade
-from code_envs.problem import Direction, Mode, Problem
+from code_envs.problem import Direction, Draft, Mode, Problem, Seed
 
-__all__ = ["LEVELS", "Teacher"]
+__all__ = ["LEVELS", "Notes", "TakesNotes", "Target", "Teacher"]
 
 LEVELS = 10
 """Teachers' own difficulty levels run from 0 (easiest) to ``LEVELS - 1``."""
+
+Target = tuple[float, float]
+"""A range of pass rates, from and to."""
 
 
 @runtime_checkable
@@ -46,8 +49,19 @@ class Teacher(Protocol):
         """
         ...
 
-    def vary(self, rng: np.random.Generator, problem: Problem, direction: Direction) -> Problem:
+    def vary(
+        self, rng: np.random.Generator, problem: Problem, direction: Direction, target: Target | None = None
+    ) -> Problem:
         """Make the next problem of a chain: a sibling, harder, easier or sideways.
+
+        Args:
+            rng: The only source of randomness.
+            problem: The last problem of the chain; what students did on it is in its ``measurements``.
+            direction: Which way to go.
+            target: The pass rates to aim at, from and to; a teacher may go by the direction alone.
+
+        Returns:
+            A valid problem, with its lineage.
 
         Raises:
             ProposalFailed: No valid variant was found within the budget.
@@ -64,4 +78,25 @@ class Teacher(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
+        ...
+
+
+class Notes(NamedTuple):
+    """What a teacher keeps about a chain besides its problems.
+
+    Attributes:
+        seed: The snippet that the chain began with.
+        drafts: Everything that was written for it, in order.
+    """
+
+    seed: Seed | None = None
+    drafts: tuple[Draft, ...] = ()
+
+
+@runtime_checkable
+class TakesNotes(Protocol):
+    """A teacher whose failures are worth keeping."""
+
+    def take_notes(self) -> Notes:
+        """Hand out the notes since the last call, and forget them."""
         ...

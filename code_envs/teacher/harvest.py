@@ -18,7 +18,7 @@ from code_envs.modes import validate
 from code_envs.modes.base import Grade
 from code_envs.problem import Direction, Lineage, Mode, Problem
 from code_envs.teacher.adaptive import RateTracker
-from code_envs.teacher.base import LEVELS
+from code_envs.teacher.base import LEVELS, Target
 from code_envs.teacher.harvest_fuzzing import Fault, find_faults, fuzzing_problem
 from code_envs.teacher.harvest_pool import Pool, build_pool
 from code_envs.teacher.harvest_problems import abduction_problem, deduction_problem, induction_problem, reading_size
@@ -138,7 +138,13 @@ class HarvestTeacher:
         """Choose the level whose pass rate lies nearest to the target; see :class:`.adaptive.RateTracker`."""
         return self.tracker.choose_level(rng, mode, self.target)
 
-    def vary(self, rng: np.random.Generator, problem: Problem, direction: Direction) -> Problem:
+    def vary(
+        self,
+        rng: np.random.Generator,
+        problem: Problem,
+        direction: Direction,
+        target: Target | None = None,  # noqa: ARG002 — the direction decides
+    ) -> Problem:
         """Ask about the same function with other inputs, else about a related one; see :meth:`.base.Teacher.vary`.
 
         Raises:

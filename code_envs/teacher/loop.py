@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -14,9 +14,9 @@ from code_envs.measure import ATTEMPTS, measure
 from code_envs.modes import Grade, Outcome
 from code_envs.problem import Chain, Direction, Mode, Problem, Report
 from code_envs.students.base import Student
-from code_envs.teacher.base import Teacher
+from code_envs.teacher.base import Notes, TakesNotes, Target, Teacher
 
-__all__ = ["STRATEGIES", "Strategy", "make_chain"]
+__all__ = ["STRATEGIES", "Strategy", "make_chain", "take_notes"]
 
 
 class Strategy(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,11 +26,17 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
         easier_up_to: Ease where the pass rate is not above this.
         harder_above: Harden where it is above this; in between, vary.
         level: The level to start at where none is asked for; None leaves it to the teacher.
+        targets: The pass rates to aim at, from and to, turn by turn; the last one for all further turns.
     """
 
     easier_up_to: float
     harder_above: float
     level: int | None = None
+    targets: tuple[Target, ...] = ((0.35, 0.65),)
+
+    def target(self, turn: int) -> Target:
+        """The pass rates to aim at in a turn, counted from 0."""
+        return self.targets[min(turn, len(self.targets) - 1)]
 
     def direction(self, rate: float) -> Direction:
         """Which way to go after a pass rate in [0, 1]; NaN (nothing scored) says nothing."""
@@ -43,9 +49,12 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
 
 STRATEGIES: Mapping[str, Strategy] = {
     "stepping-stones": Strategy(easier_up_to=0.0, harder_above=0.65),
-    "top-down": Strategy(easier_up_to=1.0, harder_above=1.0, level=8),
+    "top-down": Strategy(
+        easier_up_to=1.0, harder_above=1.0, level=8, targets=((0.05, 0.16), (0.41, 0.59), (0.81, 0.91))
+    ),
 }
-"""``stepping-stones`` is the paper's rule; ``top-down`` makes the hard problem first, then eases it."""
+"""``stepping-stones`` is the paper's rule; ``top-down`` makes the hard problem first, then its medium
+and its easy variant, and eases further."""
 
 
 def make_chain(
@@ -60,6 +69,7 @@ def make_chain(
     attempts: int = ATTEMPTS,
     chain_id: str = "",
     strategy: str = "stepping-stones",
+    bands: Sequence[Target] = (),
 ) -> Chain:
     """Make one chain: propose, measure, then vary by the pass rate and measure again.
 
@@ -78,6 +88,7 @@ def make_chain(
         attempts: How often the student attempts each.
         chain_id: The id of the chain; the teacher's if empty.
         strategy: A name of :data:`STRATEGIES`.
+        bands: Where measuring may stop early; see :func:`code_envs.measure.measure`.
 
     Returns:
         A chain of 1 to ``turns`` problems.
@@ -98,11 +109,17 @@ def make_chain(
         problem = problem.but(lineage=problem.lineage.but(chain=chain_id))
     problems: list[Problem] = []
     while problem is not None:
-        report = measure(problem, student, executor, attempts, seed=int(rng.integers(1 << 32)))
+        report = measure(problem, student, executor, attempts, seed=int(rng.integers(1 << 32)), bands=bands)
         problems.append(problem.but(measurements=(*problem.measurements, report)))
         _teach(teacher, problem, report)
-        problem = _vary(teacher, rng, problems, plan.direction(report.rate)) if len(problems) < turns else None
-    return Chain(id=problems[0].lineage.chain, problems=tuple(problems))
+        problem = _vary(teacher, rng, problems, plan) if len(problems) < turns else None
+    notes = take_notes(teacher)
+    return Chain(id=problems[0].lineage.chain, problems=tuple(problems), seed=notes.seed, drafts=notes.drafts)
+
+
+def take_notes(teacher: Teacher) -> Notes:
+    """What a teacher kept about its last chain; nothing if it keeps nothing."""
+    return teacher.take_notes() if isinstance(teacher, TakesNotes) else Notes()
 
 
 def _teach(teacher: Teacher, problem: Problem, report: Report) -> None:
@@ -111,12 +128,13 @@ def _teach(teacher: Teacher, problem: Problem, report: Report) -> None:
         teacher.observe(problem, Grade(outcome=Outcome.PASSED if passed else Outcome.WRONG, reward=float(passed)))
 
 
-def _vary(teacher: Teacher, rng: np.random.Generator, problems: list[Problem], direction: Direction) -> Problem | None:
+def _vary(teacher: Teacher, rng: np.random.Generator, problems: list[Problem], plan: Strategy) -> Problem | None:
     """The next problem: new in its chain, and not measured yet."""
     known = {problem.key for problem in problems}
+    direction, target = plan.direction(problems[-1].measurements[-1].rate), plan.target(len(problems))
     for wanted in (direction, Direction.SIDEWAYS):
         try:
-            varied = teacher.vary(rng, problems[-1], wanted)
+            varied = teacher.vary(rng, problems[-1], wanted, target)
         except ProposalFailed:
             continue
         if varied.key not in known:

@@ -12,7 +12,7 @@ from code_envs.executor import Executor, shared_executor
 from code_envs.modes import Grade, Outcome, validate
 from code_envs.problem import Direction, Lineage, Mode, Problem
 from code_envs.teacher.adaptive import RateTracker
-from code_envs.teacher.base import LEVELS
+from code_envs.teacher.base import LEVELS, Target
 from code_envs.teacher.blocks import pick
 from code_envs.teacher.grow import grow
 from code_envs.teacher.mutations import DRAWN_ANEW, mutate
@@ -75,7 +75,13 @@ class ProceduralTeacher:
         """Choose the level whose pass rate lies nearest to the target; see :class:`.adaptive.RateTracker`."""
         return self.rates.choose_level(rng, mode, self.target)
 
-    def vary(self, rng: np.random.Generator, problem: Problem, direction: Direction) -> Problem:
+    def vary(
+        self,
+        rng: np.random.Generator,
+        problem: Problem,
+        direction: Direction,
+        target: Target | None = None,  # noqa: ARG002 — the direction decides
+    ) -> Problem:
         """Mutate the recipe of a problem; see :meth:`code_envs.teacher.base.Teacher.vary`.
 
         Raises:

@@ -104,6 +104,8 @@ def test_literals_are_listed_once_by_type_and_without_docstrings() -> None:
         ("def f(x):", True),
         ("```\nx\n```", True),
         ("Sort by lambda x: -x.", True),
+        ("For example:\n  >>> encode('a')\n  b'a'", True),
+        ("Keep those >>> the bound.", False),
         ("while True:", True),
         ("  return total", True),
     ],

@@ -30,13 +30,15 @@ class Watched(ProceduralTeacher):
 
     def __init__(self, executor, oracle, refused=()):
         super().__init__(executor)
-        self.oracle, self.refused, self.asked = oracle, refused, []
+        self.oracle, self.refused, self.asked, self.targets = oracle, refused, [], []
 
     def propose(self, rng, level=None, mode=None):
         return self._tell(super().propose(rng, level, mode))
 
-    def vary(self, rng, problem, direction):
+    def vary(self, rng, problem, direction, target=None):
         self.asked.append(direction)
+        self.targets.append(target)
+        assert problem.measurements[-1].problem == problem.key  # the teacher sees what the student did
         if direction in self.refused:
             raise ProposalFailed("refused")
         return self._tell(super().vary(rng, problem, direction))
@@ -103,6 +105,19 @@ def test_directions():
     assert [stones.direction(rate) for rate in (0.0, 0.01, 0.65, 0.66)] == ["easier", "sideways", "sideways", "harder"]
     assert {down.direction(rate) for rate in (0.0, 0.4, 1.0)} == {"easier"}
     assert stones.direction(math.nan) == "sideways"
+    assert [stones.target(turn) for turn in (0, 1, 5)] == [(0.35, 0.65)] * 3
+    hard, medium, easy = (down.target(turn) for turn in (0, 1, 2))
+    assert hard < medium < easy == down.target(5)
+
+
+def test_the_teacher_is_told_what_to_aim_at(executor):
+    teacher, _ = _chain(executor, 0.0, strategy="top-down")
+    assert teacher.targets == [(0.41, 0.59), (0.81, 0.91)]
+
+
+def test_measuring_may_stop_early(executor):
+    _, chain = _chain(executor, 1.0, attempts=32, bands=((0.65, 1.0),))
+    assert [problem.measurements[0].attempts for problem in chain.problems] == [8] * 3
 
 
 def test_refuses_senseless_settings(executor):

@@ -1,0 +1,115 @@
+"""``measure``: how hard an existing set of problems is for a student."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from code_envs.commands.models import (
+    Backend,
+    BaseUrl,
+    Concurrency,
+    ExtraBody,
+    StopEarly,
+    StudentEffort,
+    StudentTemperature,
+    StudentTokens,
+    Timeout,
+    model_config,
+)
+from code_envs.commands.output import AsJson, SeedOption, check_name, percent, print_json, show_table, stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from code_envs.problem import Problem
+    from code_envs.students import Student
+
+__all__ = ["measure"]
+
+
+def measure(
+    *,
+    problems: Annotated[Path, typer.Argument(metavar="PROBLEMS", help="Problems as JSON lines, or a run folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file of JSON lines to write.")],
+    student: Annotated[str, typer.Option("--student", help="A model at the server, or a student by name.")] = "search",
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="Attempts at each problem.")] = 32,
+    base_url: BaseUrl = "",
+    backend: Backend = "openai",
+    student_effort: StudentEffort = "",
+    student_temperature: StudentTemperature = 1.0,
+    student_tokens: StudentTokens = 4096,
+    extra_body: ExtraBody = "",
+    timeout: Timeout = 600.0,
+    concurrency: Concurrency = 32,
+    stop_early: StopEarly = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the file.")] = False,
+    seed: SeedOption = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure problems again, with the model that will be trained; can be killed at any moment and resumed."""
+    from code_envs.generation.remeasure import remeasure
+    from code_envs.measure import BANDS
+    from code_envs.models import RESPONSES, CachedModel, make_model
+    from code_envs.problem import load_problems
+    from code_envs.students import STUDENTS, ModelStudent, make_student
+
+    config = model_config(
+        [student],
+        STUDENTS,
+        base_url=base_url,
+        backend=backend,
+        timeout=timeout,
+        effort=student_effort,
+        temperature=student_temperature,
+        max_tokens=student_tokens,
+        extra_body=extra_body,
+    )
+    given = list(load_problems(problems))
+    console, done = stderr(), 0
+
+    def tell(problem: Problem) -> None:
+        nonlocal done
+        done += 1
+        report = problem.measurements[-1]
+        shown = percent(report.rate, report.interval)
+        console.print(f"{done}/{len(given)} {problem.mode} {problem.key}: {shown}", markup=False, soft_wrap=True)
+
+    with ExitStack() as stack:
+        if config is None:
+            own: Student = make_student(check_name("student", student, STUDENTS))
+        else:
+            server = make_model(config, concurrency)
+            model = CachedModel(server, output.with_name(f"{output.name}.{RESPONSES}"), "student")
+            stack.callback(model.close)
+            own = ModelStudent(model, config)
+        measured = remeasure(
+            given,
+            own,
+            output,
+            attempts=attempts,
+            seed=seed,
+            bands=BANDS if stop_early else (),
+            resume=resume,
+            at_once=1 if config is None else max(1, concurrency // 8),
+            on_problem=tell,
+        )
+    _print(measured, output, attempts, as_json)
+
+
+def _print(measured: Sequence[Problem], output: Path, attempts: int, as_json: bool) -> None:
+    from code_envs.problem import Mode
+    from code_envs.report.numbers import mean_rate, rates
+
+    groups = {mode: rates(problem for problem in measured if problem.mode is mode) for mode in Mode}
+    means = [mean_rate(str(mode), found) for mode, found in groups.items() if found]
+    made = sum(problem.measurements[-1].attempts for problem in measured)
+    if as_json:
+        print_json({"problems": len(measured), "attempts": made, "file": str(output), "by_mode": means})
+        return
+    rows = [(mean.label, mean.problems, percent(mean.rate, mean.interval)) for mean in means]
+    show_table(f"{output}", ["mode", ">problems", ">mean pass rate (95 % interval)"], rows)
+    print(f"{len(measured)} problems, {made} scored attempts of {attempts * len(measured)} at most.")

@@ -1,0 +1,104 @@
+"""Folders and files that one process works in and that survive a kill: locks, whole writes, settings as TOML."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from code_envs.errors import RunError
+
+__all__ = ["claimed", "cut_torn_line", "locked", "read_toml", "replace_file", "to_toml"]
+
+_LOCK = ".lock"
+
+
+@contextmanager
+def claimed(folder: Path, mark: str) -> Iterator[None]:
+    """Hold a folder for this process; the kernel lets go of it however the process ends.
+
+    Args:
+        folder: Made if it does not exist.
+        mark: The file that a folder of this kind has; without it the folder must be empty.
+
+    Raises:
+        RunError: It is a file, holds something else, or another process is at work in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file. Give a folder.")
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if mark not in names and names - {_LOCK, _draft(folder / mark).name}:
+        raise RunError(f"{folder} holds other files and no {mark}. Give an empty or a new folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / _LOCK, folder):
+        yield
+
+
+@contextmanager
+def locked(path: Path, what: Path) -> Iterator[None]:
+    """Hold a lock file.
+
+    Raises:
+        RunError: Another process holds it, and so works on ``what``.
+    """
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"another process is at work in {what}. Wait for it, or give another folder.") from error
+        yield
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    draft = _draft(path)
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def cut_torn_line(path: Path) -> None:
+    """Drop a last line without its end: it was being written when the process was killed."""
+    with path.open("rb+") as file:
+        whole = file.read()
+        file.truncate(whole.rfind(b"\n") + 1)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read settings.
+
+    Raises:
+        RunError: The file is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{path} is not TOML: {error}") from error
+
+
+def to_toml(table: dict[str, Any], head: str = "") -> str:
+    """Write settings; those without a value are left out, tables in them come last.
+
+    Args:
+        table: Strings, numbers, truth values, lists of them, and tables.
+        head: The name of the table, for tables in it.
+    """
+    flat = {name: value for name, value in table.items() if value is not None and not isinstance(value, dict)}
+    # such values are written alike in JSON and TOML, but for DEL
+    text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in flat.items())
+    text = text.replace("\x7f", "\\u007f")
+    for name, value in table.items():
+        if isinstance(value, dict):
+            text += f"\n[{head}{name}]\n" + to_toml(value, f"{head}{name}.")
+    return text
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(path.name + ".part")

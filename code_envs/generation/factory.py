@@ -1,0 +1,143 @@
+"""Making the chains of a run, one by one: all that a worker of any kind has to be able to do."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from code_envs.errors import ProposalFailed, UnknownName
+from code_envs.executor import Executor, shared_executor
+from code_envs.generation.config import RunConfig
+from code_envs.models import CachedModel, Model, ModelConfig, make_model
+from code_envs.problem import Chain
+from code_envs.students import STUDENTS, ModelStudent, Student, make_student
+from code_envs.teacher import TEACHERS, DuetTeacher, ModelTeacher, Teacher, make_chain, make_teacher, take_notes
+from code_envs.teacher.seeds import make_source
+
+__all__ = ["ChainFactory"]
+
+
+class _Workshop(NamedTuple):
+    """What one thread makes chains with; ``untouched`` is the teacher's state before any of them."""
+
+    teacher: Teacher
+    student: Student
+    executor: Executor
+    untouched: str
+
+
+class ChainFactory:
+    """Makes chain after chain of a run, in any order and from any number of threads.
+
+    Chain ``i`` depends on the configuration and ``i`` alone. A factory can be sent to another process:
+    models, teachers and sandboxes are made there on first use.
+
+    Args:
+        responses: The store of the models' replies; None asks every time.
+        concurrency: Requests under way at a time, for each server.
+    """
+
+    def __init__(self, responses: str | Path | None = None, concurrency: int = 32) -> None:
+        self.responses, self.concurrency = responses, concurrency
+        self._lock, self._local = threading.Lock(), threading.local()
+        self._models: dict[tuple[ModelConfig, str], Model] = {}
+
+    def __call__(self, config: RunConfig, index: int) -> Chain:
+        """Make chain ``index``; it is without problems if the teacher finds no valid one.
+
+        Raises:
+            ModelError: A model cannot be used.
+            UnknownName: A teacher or the student is not known, and no model is configured for it.
+        """
+        teacher, student, executor, untouched = self._workshop(config, config.teacher_of(index))
+        teacher.load_state_dict(json.loads(untouched))  # what earlier chains taught it must not matter
+        take_notes(teacher)
+        rng, name = np.random.default_rng([config.seed, index]), config.id_of(index)
+        try:
+            return make_chain(
+                teacher,
+                student,
+                executor,
+                rng,
+                mode=config.mode_of(index),
+                level=config.level_of(index),
+                turns=config.turns,
+                attempts=config.attempts,
+                chain_id=name,
+                strategy=config.strategy,
+                bands=config.bands,
+            )
+        except ProposalFailed:
+            notes = take_notes(teacher)
+            return Chain(id=name, problems=(), seed=notes.seed, drafts=notes.drafts)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that models have read and written for this factory, the store's left out."""
+        with self._lock:
+            return sum(model.tokens for model in self._models.values() if isinstance(model, CachedModel))
+
+    def close(self) -> None:
+        """Let go of the models; requests under way are given up."""
+        with self._lock:
+            models, self._models = self._models, {}
+        for model in models.values():
+            close = getattr(model, "close", None)
+            if close is not None:
+                close()
+
+    def __enter__(self) -> ChainFactory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.responses, self.concurrency)
+
+    def _workshop(self, config: RunConfig, teacher: str) -> _Workshop:
+        """Teachers learn while they make a chain: each thread has its own."""
+        shops: dict[tuple[RunConfig, str], _Workshop] = self._local.__dict__.setdefault("shops", {})
+        if (config, teacher) not in shops:
+            # a worker process is one of many: it needs no pool of its own
+            executor = Executor(workers=1) if multiprocessing.parent_process() else shared_executor()
+            made = self._teacher(config, teacher, executor)
+            student = self._student(config, executor)
+            shops[config, teacher] = _Workshop(made, student, executor, json.dumps(made.state_dict()))
+        return shops[config, teacher]
+
+    def _teacher(self, config: RunConfig, name: str, executor: Executor) -> Teacher:
+        first = self._one_teacher(config, name, executor)
+        return DuetTeacher(first, self._one_teacher(config, config.varied_by, executor)) if config.varied_by else first
+
+    def _one_teacher(self, config: RunConfig, name: str, executor: Executor) -> Teacher:
+        if name in TEACHERS:
+            return make_teacher(name, executor)
+        if config.teacher_model is None:
+            raise UnknownName("teacher", name, TEACHERS)
+        own = msgspec.structs.replace(config.teacher_model, model=name)
+        source, templates = make_source(config.seeds, config.licence or None), config.templates or None
+        model = self._model(own, "teacher")
+        return ModelTeacher(model, own, source, executor, repairs=config.repairs, templates=templates)
+
+    def _student(self, config: RunConfig, executor: Executor) -> Student:
+        if config.student in STUDENTS:
+            return make_student(config.student, executor)
+        if config.student_model is None:
+            raise UnknownName("student", config.student, STUDENTS)
+        own = msgspec.structs.replace(config.student_model, model=config.student)
+        return ModelStudent(self._model(own, "student"), own)
+
+    def _model(self, config: ModelConfig, role: str) -> Model:
+        """One model for all threads, so that its bound on concurrency holds for all of them."""
+        with self._lock:
+            if (config, role) not in self._models:
+                model = make_model(config, self.concurrency)
+                self._models[config, role] = CachedModel(model, self.responses, role) if self.responses else model
+            return self._models[config, role]

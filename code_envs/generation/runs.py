@@ -1,0 +1,221 @@
+"""Runs: folders of generated chains that survive being killed at any moment.
+
+A run folder holds ``config.toml``, written first; ``chains.jsonl``, only ever appended to;
+``problems.jsonl`` and, with filters, ``removed.jsonl``, derived from it at the end; ``report.html``;
+and, where models take part, ``responses.sqlite``, the store of their replies. Chain ``i`` depends on
+the configuration and ``i`` alone, so a resumed run ends with the same bytes as one that was never
+interrupted, and pays for no reply twice.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from code_envs.errors import ProblemError, RunError
+from code_envs.folders import claimed, cut_torn_line, read_toml, replace_file, to_toml
+from code_envs.generation.config import CONFIG, RunConfig, to_table
+from code_envs.generation.factory import ChainFactory
+from code_envs.generation.selection import REMOVED, Selection
+from code_envs.models import RESPONSES
+from code_envs.problem import PROBLEMS, Chain, load_chains
+
+__all__ = ["CHAINS", "ChainMaker", "generate", "in_order"]
+
+CHAINS = "chains.jsonl"
+_ELSEWHERE = (".base_url", ".timeout")  # a run may go on with the same model at another server
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+
+ChainMaker = Callable[[RunConfig, int], Chain]
+
+
+def generate(
+    folder: str | Path,
+    config: RunConfig,
+    *,
+    resume: bool = False,
+    workers: int = 1,
+    make: ChainMaker | None = None,
+    on_chain: Callable[[Chain], None] | None = None,
+) -> list[Chain]:
+    """Make the chains of a run, or those that are still missing.
+
+    Args:
+        folder: The run folder; made if it does not exist.
+        config: What to make. A resumed run must have the same.
+        resume: Go on with the run that the folder holds, if it holds one.
+        workers: Processes to make chains in; 1 stays in this one. More need a picklable ``make``
+            and, as always with processes, a guarded main module. Where models take part, threads of
+            this process: so many chains are under way at a time.
+        make: Makes chain ``index``; must depend on its arguments alone. A :class:`ChainFactory`
+            with a store of replies in the folder if None.
+        on_chain: Called with every chain, those of the resumed run first.
+
+    Returns:
+        All chains of the run, in order; a chain that came to nothing is there, but empty.
+
+    Raises:
+        RunError: The folder holds something else, another configuration or a damaged file, or
+            another process is at work in it.
+        ModelError: A model cannot be used; resume the run when it can.
+    """
+    folder, choose = Path(folder), Selection(config)  # before anything is made: a filter may be missing
+    with claimed(folder, CONFIG), _maker(make, folder, config) as maker:
+        _settle(folder, config, resume)
+        chains = _recover(folder / CHAINS, config)
+        tell = on_chain or (lambda _: None)
+        for chain in chains:
+            tell(chain)
+        with (folder / CHAINS).open("ab") as file:
+            for chain in _made(config, range(len(chains), config.chains), workers, maker):
+                file.write(chain.to_json().encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+                chains.append(chain)
+                tell(chain)
+        problems, removals = choose(chains)
+        if choose.filters:
+            replace_file(folder / REMOVED, "".join(msgspec.json.encode(one).decode() + "\n" for one in removals))
+        replace_file(folder / PROBLEMS, "".join(problem.to_json() + "\n" for problem in problems))
+    return chains
+
+
+@contextmanager
+def _maker(make: ChainMaker | None, folder: Path, config: RunConfig) -> Iterator[ChainMaker]:
+    if make is not None:
+        yield make
+        return
+    with ChainFactory(folder / RESPONSES if config.asks_models else None) as factory:
+        yield factory
+
+
+def _made(config: RunConfig, indexes: Sequence[int], workers: int, make: ChainMaker) -> Iterator[Chain]:
+    """Make chains and hand them out in order."""
+    workers = min(workers, len(indexes))
+    if workers <= 1:
+        yield from (make(config, index) for index in indexes)
+    elif config.asks_models:  # they wait more than they work: threads, which share connections and sandbox
+        threads = ThreadPoolExecutor(workers, thread_name_prefix="code-envs-chain")
+        try:
+            yield from in_order(threads, partial(make, config), indexes, 2 * workers)
+        finally:
+            _give_up(make)  # on an interrupt or a fault: chains under way would go on for minutes
+            threads.shutdown(cancel_futures=True)
+    else:
+        context = multiprocessing.get_context("spawn")  # forking a process with threads is unsafe
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_be_worker, initargs=(make,))
+        try:
+            for text in in_order(pool, partial(_make_text, config), indexes, 2 * workers):
+                yield Chain.from_json(text)
+        except BrokenProcessPool as error:
+            text = "a worker process died, maybe for lack of memory. Resume the run with fewer workers."
+            raise RunError(text) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _give_up(make: ChainMaker) -> None:
+    if isinstance(make, ChainFactory):
+        make.close()
+
+
+def in_order(
+    pool: concurrent.futures.Executor, make: Callable[[ItemT], ResultT], items: Iterable[ItemT], ahead: int
+) -> Iterator[ResultT]:
+    """Work on items in a pool and hand the results out in order, at most ``ahead`` of them in advance."""
+    waiting: deque[Future[ResultT]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(make, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+_maker_here: ChainMaker | None = None  # of a worker process: one for all of its chains, with its teachers and sandbox
+
+
+def _make_text(config: RunConfig, index: int) -> str:
+    assert _maker_here is not None
+    return _maker_here(config, index).to_json()
+
+
+def _be_worker(make: ChainMaker) -> None:
+    """Leave at once and silently when the user interrupts, and when the parent is killed."""
+    global _maker_here
+    _maker_here = make
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def outlive() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=outlive, daemon=True).start()
+
+
+def _settle(folder: Path, config: RunConfig, resume: bool) -> None:
+    """Write the configuration, or compare it with the one that is there."""
+    path, wanted = folder / CONFIG, to_table(config)
+    defaults = {name: value for name, value in to_table(RunConfig()).items() if not name.startswith("made_with_")}
+    if not path.exists():
+        replace_file(path, to_toml(wanted))
+        return
+    if not resume:
+        raise RunError(f"{folder} already holds a run. Add --resume to go on with it, or give another folder.")
+    wanted, found = dict(_flat(wanted)), dict(_flat(defaults | read_toml(path)))  # it may be older than a setting
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name) and not name.endswith(_ELSEWHERE):
+            raise RunError(
+                f"{folder} was begun with {name} = {found.get(name)!r}, not {wanted.get(name)!r}. "
+                "Resume it as it was begun, or give another folder."
+            )
+
+
+def _flat(table: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a table and those in it, by dotted names; what has no value is left out."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{head}{name}.")
+        elif value is not None:
+            yield head + name, value
+
+
+def _recover(path: Path, config: RunConfig) -> list[Chain]:
+    """Read the chains that are there; a last line without its end was being written: drop it."""
+    if not path.exists():
+        return []
+    cut_torn_line(path)
+    try:
+        chains = list(load_chains(path))
+    except ProblemError as error:
+        raise RunError(
+            f"{error}. The file was changed; remove that line and all after it to go on from there."
+        ) from error
+    if len(chains) > config.chains:
+        raise RunError(f"{path} holds {len(chains)} chains, more than the {config.chains} of its run.")
+    for index, chain in enumerate(chains):
+        if chain.id != config.id_of(index):
+            raise RunError(f"{path}:{index + 1}: expected chain {config.id_of(index)}, found {chain.id}.")
+    return chains

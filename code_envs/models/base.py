@@ -1,0 +1,167 @@
+"""What a model is: it completes chats. Backends, caches and tests all have this one shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, Protocol, TypedDict, runtime_checkable
+
+import msgspec
+
+from code_envs.errors import ConfigError
+
+__all__ = ["Completion", "Finish", "Message", "Model", "ModelConfig", "OnDone", "Request", "Sampling"]
+
+
+class Message(TypedDict):
+    """One chat message."""
+
+    role: str
+    content: str
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How replies are drawn.
+
+    Attributes:
+        temperature: 0 for the most likely reply; None leaves it to the server.
+        top_p: The share of probability to draw from; None leaves it to the server.
+        max_tokens: Tokens of a reply at most, thinking included.
+        reasoning_effort: ``low``, ``medium`` or ``high`` for models that have it; empty leaves it out.
+        extra_body: A JSON object with further fields of the request, such as ``{"top_k": 20}`` or a
+            ``response_format`` that constrains replies; empty for none.
+    """
+
+    temperature: float | None = 1.0
+    top_p: float | None = None
+    max_tokens: int = 4096
+    reasoning_effort: str = ""
+    extra_body: str = ""
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ConfigError(f"max_tokens is {self.max_tokens}; it must be at least 1")
+        if self.temperature is not None and self.temperature < 0:
+            raise ConfigError(f"temperature is {self.temperature}; it must not be negative")
+        self.extra()
+
+    def extra(self) -> dict[str, Any]:
+        """Read ``extra_body``.
+
+        Raises:
+            ConfigError: It is no JSON object.
+        """
+        try:
+            body = json.loads(self.extra_body or "{}")
+        except ValueError as error:
+            raise ConfigError(f"extra_body is not JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise ConfigError('extra_body must be a JSON object, such as {"top_k": 20}')
+        return body
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which model answers, where it runs and how its replies are drawn.
+
+    Attributes:
+        model: Its name at the server, or the folder or hub name that vLLM loads.
+        backend: ``openai`` for any server that speaks OpenAI's protocol, ``vllm`` for this process.
+        base_url: The server, such as ``http://127.0.0.1:8000/v1``; the client's own default if empty.
+        timeout: Seconds that one reply may take; a request that runs over it is sent once more.
+        sampling: How replies are drawn.
+    """
+
+    model: str
+    backend: str = "openai"
+    base_url: str = ""
+    timeout: float = 600.0
+    sampling: Sampling = Sampling()
+
+    def __post_init__(self) -> None:
+        if not self.model.strip():
+            raise ConfigError("a model needs a name")
+        if self.timeout <= 0:
+            raise ConfigError(f"timeout is {self.timeout}; give seconds above 0")
+
+    @property
+    def label(self) -> str:
+        """The model with the settings that its replies depend on."""
+        sampling = self.sampling
+        parts = [f"T={sampling.temperature:g}"] if sampling.temperature is not None else []
+        parts += [f"top_p={sampling.top_p:g}"] if sampling.top_p is not None else []
+        parts += [f"effort={sampling.reasoning_effort}"] if sampling.reasoning_effort else []
+        parts += [f"max_tokens={sampling.max_tokens}"]
+        return f"{self.model} ({', '.join(parts)})"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One reply that is asked for.
+
+    Attributes:
+        messages: The chat so far.
+        sampling: How the reply is drawn.
+        seed: Passed to the server, in [0, 2**31); a server may ignore it.
+    """
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    seed: int = 0
+
+
+class Finish(StrEnum):
+    """How a reply ended."""
+
+    STOP = "stop"  # the model was done
+    LENGTH = "length"  # it ran into max_tokens
+    REFUSED = "refused"  # the model or a filter of its server declined
+    REJECTED = "rejected"  # the server takes no such request, for instance a prompt that is too long
+    TIMEOUT = "timeout"  # no reply in time, retries included
+
+
+class Completion(msgspec.Struct, frozen=True, kw_only=True):
+    """One reply of a model.
+
+    Attributes:
+        text: What it wrote, without reasoning that the server keeps apart.
+        finish: How it ended.
+        note: What the server said where there is no reply, in words.
+        prompt_tokens: Tokens read; 0 where the server does not say.
+        completion_tokens: Tokens written, thinking included.
+        seconds: How long it took, retries left out.
+    """
+
+    text: str
+    finish: Finish = Finish.STOP
+    note: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+
+OnDone = Callable[[int, Completion], None]
+"""Called with the place of a request and its reply, as soon as there is one."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Completes chats; may be called from several threads."""
+
+    name: str
+
+    def complete(self, requests: Sequence[Request], on_done: OnDone | None = None) -> list[Completion]:
+        """Answer each request once, as many at a time as the backend bears.
+
+        Args:
+            requests: What to answer.
+            on_done: Told of each reply at once, so that it can be stored before the others are there.
+
+        Returns:
+            One reply for each request, in order. Refusals, cut replies, requests that the server
+            rejects and timeouts are replies: see :class:`Finish`.
+
+        Raises:
+            ModelError: The model cannot be used at all: no server, no such model, no permission, or
+                a server that keeps failing.
+        """
+        ...

@@ -1,0 +1,197 @@
+"""Models behind a server that speaks OpenAI's chat protocol: vLLM, SGLang, llama.cpp, a hosted service.
+
+The official client keeps the connections and retries what may pass (429, 5xx, broken connections)
+with exponential backoff, and as the server's ``Retry-After`` asks. One event loop in a thread of its
+own serves all threads that ask, with one bound on what is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from code_envs.errors import ConfigError, MissingExtra, ModelError
+from code_envs.models.base import Completion, Finish, ModelConfig, OnDone, Request
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["OpenAIModel"]
+
+ResultT = TypeVar("ResultT")
+_FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
+_PAUSES = 60.0  # seconds that a request may spend waiting between tries
+_FATAL = (401, 403, 404)  # asking again, or something else, gives the same
+
+
+class OpenAIModel:
+    """A model behind an OpenAI-compatible server.
+
+    The key is read from ``OPENAI_API_KEY``; a server of your own needs none.
+
+    Args:
+        config: The model, its server and its sampling.
+        concurrency: Requests under way at a time, over all threads.
+        retries: How often a request is sent again after a fault that may pass.
+        backoff: Seconds before the first retry of a reply that cannot be read; doubled each time.
+
+    Raises:
+        ConfigError: A number is out of range.
+        MissingExtra: The client is not installed.
+    """
+
+    def __init__(self, config: ModelConfig, *, concurrency: int = 32, retries: int = 6, backoff: float = 0.5) -> None:
+        if concurrency < 1 or retries < 0:
+            raise ConfigError(f"give concurrency >= 1 and retries >= 0, not {concurrency} and {retries}")
+        self.config, self.name = config, config.model
+        self._retries, self._backoff = retries, backoff
+        self._client = _client(config, retries)
+        self._loop = asyncio.new_event_loop()
+        self._room = asyncio.Semaphore(concurrency)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="code-envs-model", daemon=True)
+        self._thread.start()
+
+    def complete(self, requests: Sequence[Request], on_done: OnDone | None = None) -> list[Completion]:
+        """Answer each request; see :meth:`code_envs.models.base.Model.complete`."""
+        return self._wait(self._complete_all(requests, on_done))
+
+    def close(self) -> None:
+        """Close the connections and give up what is under way; closing twice is fine."""
+        if not self._loop.is_closed():
+            self._wait(self._close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def __enter__(self) -> OpenAIModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _wait(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        if self._loop.is_closed():
+            work.close()
+            raise ModelError(f"model {self.name!r} was closed")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError as error:
+            raise ModelError(f"model {self.name!r} was closed") from error
+        except BaseException:
+            future.cancel()  # an interrupt must not leave requests under way
+            raise
+
+    async def _close(self) -> None:
+        under_way = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await self._client.close()
+
+    async def _complete_all(self, requests: Sequence[Request], on_done: OnDone | None) -> list[Completion]:
+        async def one(index: int, request: Request) -> Completion:
+            async with self._room:
+                completion = await self._complete(request)
+            if on_done is not None:
+                on_done(index, completion)
+            return completion
+
+        tasks = [asyncio.ensure_future(one(*pair)) for pair in enumerate(requests)]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _complete(self, request: Request) -> Completion:
+        import openai
+
+        where = f"the server at {self._client.base_url}"
+        start = time.monotonic()
+        try:
+            # the client tries a timeout again as often as anything else: twice is enough
+            async with asyncio.timeout(2 * self.config.timeout + _PAUSES):
+                reply = await self._ask(request)
+        except (TimeoutError, openai.APITimeoutError):
+            return Completion(text="", finish=Finish.TIMEOUT, note=f"no reply within {self.config.timeout:g} seconds")
+        except openai.APIConnectionError as error:
+            raise ModelError(f"{where} cannot be reached: {error}. Start it, or check the URL.") from error
+        except openai.APIStatusError as error:
+            said = _short(error.message)
+            if error.status_code in _FATAL or error.status_code == 429 or error.status_code >= 500:
+                raise ModelError(f"{where} answers {error.status_code}: {said}") from error
+            return Completion(text="", finish=Finish.REJECTED, note=f"{error.status_code}: {said}")
+        except (openai.OpenAIError, ValueError) as error:
+            raise ModelError(f"{where} does not speak OpenAI's protocol: {_short(str(error))}") from error
+        return _completion(reply, time.monotonic() - start)
+
+    async def _ask(self, request: Request) -> Any:
+        """Send a request, and again where the reply cannot be read."""
+        for attempt in range(self._retries + 1):
+            try:
+                reply = await self._client.chat.completions.create(**_body(self.config.model, request))
+                if getattr(reply, "choices", None) and getattr(reply.choices[0], "message", None):
+                    return reply
+                fault = ValueError(f"a reply without choices: {_short(str(reply))}")
+            except ValueError as error:  # bad JSON, also where the client passes it on
+                fault = error
+            if attempt < self._retries:
+                await asyncio.sleep(self._backoff * 2**attempt)
+        raise fault
+
+
+def _client(config: ModelConfig, retries: int) -> AsyncOpenAI:
+    try:
+        from openai import AsyncOpenAI
+    except ImportError as error:
+        raise MissingExtra("openai", "openai") from error
+    return AsyncOpenAI(
+        base_url=config.base_url or os.environ.get("OPENAI_BASE_URL") or None,
+        api_key=os.environ.get("OPENAI_API_KEY") or "none",  # servers of one's own take any
+        timeout=config.timeout,
+        max_retries=retries,
+    )
+
+
+def _body(model: str, request: Request) -> dict[str, Any]:
+    sampling = request.sampling
+    given = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "reasoning_effort": sampling.reasoning_effort or None,
+        "extra_body": sampling.extra() or None,
+    }
+    return {
+        "model": model,
+        "messages": list(request.messages),
+        "max_tokens": sampling.max_tokens,
+        "seed": request.seed,
+        **{name: value for name, value in given.items() if value is not None},
+    }
+
+
+def _completion(reply: Any, seconds: float) -> Completion:
+    """Take over what is of use; every field comes from a server and may be missing."""
+    choice, usage = reply.choices[0], getattr(reply, "usage", None)
+    refusal = getattr(choice.message, "refusal", None)
+    finish = Finish.REFUSED if refusal else _FINISHES.get(str(choice.finish_reason), Finish.STOP)
+    text = choice.message.content if isinstance(choice.message.content, str) else ""
+    return Completion(
+        text=text.encode("utf-8", "replace").decode(),
+        finish=finish,
+        note=_short(str(refusal)) if refusal else "",
+        prompt_tokens=int(getattr(usage, "prompt_tokens", 0) or 0),
+        completion_tokens=int(getattr(usage, "completion_tokens", 0) or 0),
+        seconds=seconds,
+    )
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.encode("utf-8", "replace").decode().split())
+    return text if len(text) <= 200 else text[:200] + "…"

@@ -1,0 +1,89 @@
+"""How a run was made, in Markdown, for the card of its dataset: models, filters, yields and bins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from code_envs.generation import CHAINS, RunConfig, load_config, load_removals
+from code_envs.measure import BANDS
+from code_envs.models import RESPONSES, usage_of
+from code_envs.problem import Problem, load_chains, load_problems
+from code_envs.report.numbers import BINS, drafts, rates, yields
+
+__all__ = ["describe_run"]
+
+
+def describe_run(folder: str | Path) -> str:
+    """Describe a finished run.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Markdown, with headings of the second level.
+
+    Raises:
+        RunError: The folder holds no run.
+    """
+    folder = Path(folder)
+    config, chains, removals = load_config(folder), list(load_chains(folder / CHAINS)), load_removals(folder)
+    problems = list(load_problems(folder))
+    parts = ["## How they were made", *_made(config), "## Filters", *_filters(config)]
+    if removals:
+        found = Counter(f"{one.reason}, matched in {one.source or 'this run'}" for one in removals)
+        parts.append(_table(["taken out", "problems"], found.most_common()))
+    parts += ["## Yields", _counted(yields(chains, config, removals))]
+    written = drafts(chains, config)
+    if written:
+        parts += ["What became of the teacher's drafts; refused ones count under the first check:", _counted(written)]
+    usage = usage_of(folder / RESPONSES)
+    if usage:
+        rows = [(row.role, row.model, row.calls, row.prompt_tokens, row.completion_tokens) for row in usage]
+        parts.append(_table(["role", "model", "replies", "tokens read", "tokens written"], rows))
+    return "\n\n".join([*parts, "## Pass rates", _bins(problems)]) + "\n"
+
+
+def _made(config: RunConfig) -> Iterator[str]:
+    teachers, student = " and ".join(config.teachers), config.student
+    yield (
+        f"{config.chains} chains of at most {config.turns} turns by {teachers}, strategy {config.strategy}, seed "
+        f"{config.seed}. The pass rates are those of {student}, over {config.attempts} attempts"
+        f"{', fewer where the bin was clear before' if config.bands else ''}."
+    )
+    for role, model in (("Teacher", config.teacher_model), ("Student", config.student_model)):
+        if model is not None:
+            yield f"{role}: {model.label}."
+    if config.varied_by:
+        yield f"Problems after the first of each chain: {config.varied_by}."
+    if config.teacher_model is not None:
+        yield f"The teacher began with pieces of {config.seeds}, and could mend a draft {config.repairs} times."
+
+
+def _filters(config: RunConfig) -> Iterator[str]:
+    low, high = config.keep
+    rules = [f"- pass rate from {low:g} to {high:g}", "- every problem passes its mode's validation"]
+    if config.similarity is not None or config.against:
+        near = f"similarity {config.similarity:g} or more" if (config.similarity or 1) < 1 else "equal in normal form"
+        rules.append(f"- no repetition ({near}) within the run{''.join(f', nor of {path}' for path in config.against)}")
+    rules += [f"- no item of {path}: shared words or syntax trees" for path in config.suites]
+    yield "\n".join(rules)
+
+
+def _bins(problems: Sequence[Problem]) -> str:
+    found = rates(problems)
+    bins = [*BINS.items(), *((f"{low:g}–{high:g}", (low, high)) for low, high in BANDS)]
+    rows = [
+        (name, f"{low:g}–{high:g}", sum(low <= rate <= high for rate in found)) for name, (low, high) in bins if found
+    ]
+    return _table(["bin", "pass rate", "problems"], rows)
+
+
+def _counted(rows: Sequence[tuple[str, dict[str, int]]]) -> str:
+    return _table(["mode", *rows[0][1]], [(label, *counts.values()) for label, counts in rows])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |" for line in lines)

@@ -1,0 +1,129 @@
+"""What a teacher that is a model is told: templates, one set for each mode, filled for each turn.
+
+A set is ``rules.txt``, put into the others as ``$rules``, and one template for each kind of turn:
+``first``, ``harder``, ``easier``, ``vary`` and ``repair``. A folder of your own with the same layout
+(``induction/first.txt``) replaces any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from code_envs.errors import ConfigError
+from code_envs.modes.base import Complaint
+from code_envs.modes.blocks import fence
+from code_envs.modes.prompts import fill
+from code_envs.problem import Attempt, Direction, Mode, Problem, Report, Seed
+from code_envs.teacher.base import LEVELS, Target
+
+__all__ = ["KINDS", "Instructions"]
+
+KINDS = {Direction.HARDER: "harder", Direction.EASIER: "easier", Direction.SIDEWAYS: "vary"}
+"""The template of each direction; the first turn has ``first``, a draft that was refused ``repair``."""
+_SETS = ("rules", "first", *KINDS.values(), "repair")
+_WORDS = ("very easy", "easy", "medium", "hard", "very hard")
+_MAX_REPLY = 1_500  # characters of an attempt that are shown
+
+
+class Instructions:
+    """Writes the prompts for a teacher.
+
+    Args:
+        folder: Templates that replace the package's own; none if None.
+
+    Raises:
+        ConfigError: There is no such folder, or it holds something that is no template.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self._folder = Path(folder) if folder else None
+        if self._folder is None:
+            return
+        if not self._folder.is_dir():
+            raise ConfigError(f"there is no folder {str(folder)!r} of templates")
+        known = {f"{mode}/{name}.txt" for mode in Mode for name in _SETS}
+        found = {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*.txt")}
+        if not found or found - known:
+            odd = min(found - known, default="no template")
+            raise ConfigError(f"{folder} holds {odd}; templates are named like {min(known)}: {', '.join(_SETS)}")
+
+    def first(self, mode: Mode, seed: Seed, level: int) -> str:
+        """Ask for the first problem of a chain, from a piece of real code.
+
+        The template has ``$rules``, ``$seed`` and ``$difficulty``.
+        """
+        fields = {"seed": fence(seed.text, "python"), "difficulty": _WORDS[level * len(_WORDS) // LEVELS]}
+        return self._write(mode, "first", fields)
+
+    def next(self, problem: Problem, direction: Direction, target: Target) -> str:
+        """Ask for the next problem of a chain; what the student did is in the problem's last measurement.
+
+        The template has ``$rules``, ``$previous``, ``$report``, ``$attempts`` and ``$target``.
+        """
+        report = problem.measurements[-1] if problem.measurements else None
+        fields = {
+            "previous": _previous(problem),
+            "report": _told(report),
+            "attempts": _attempts(report),
+            "target": f"{100 * target[0]:.0f} to {100 * target[1]:.0f} %",
+        }
+        return self._write(problem.mode, KINDS[direction], fields)
+
+    def repair(self, mode: Mode, complaints: Sequence[Complaint]) -> str:
+        """Say in words why a draft is refused; the template has ``$complaints``."""
+        listed = "\n".join(f"- {complaint.text[:1].upper()}{complaint.text[1:]}." for complaint in complaints)
+        return self._write(mode, "repair", {"complaints": listed})
+
+    def _write(self, mode: Mode, name: str, fields: dict[str, str]) -> str:
+        rules = _template(self._folder, mode, "rules").rstrip()
+        return fill(_template(self._folder, mode, name), {"rules": rules, **fields})
+
+
+@lru_cache(maxsize=256)
+def _template(folder: Path | None, mode: Mode, name: str) -> str:
+    own = folder / mode / f"{name}.txt" if folder else None
+    if own is not None and own.is_file():
+        return own.read_text(encoding="utf-8")
+    return files("code_envs.teacher").joinpath("templates", str(mode), f"{name}.txt").read_text(encoding="utf-8")
+
+
+def _previous(problem: Problem) -> str:
+    """A problem in the blocks that the teacher writes, its calls with their results."""
+    calls = [f"{problem.entry}({case.shown()}) == {case.result}" for case in problem.cases]
+    if problem.witness:
+        calls = [f"{problem.entry}({problem.witness[1:-1].rstrip(',')})  # shows the fault"]
+    blocks = [
+        ("message", problem.message if problem.mode is Mode.INDUCTION or problem.differential else ""),
+        ("python", problem.program),
+        ("reference", problem.reference),
+        ("precondition", problem.precondition),
+        ("property", problem.property),
+        ("inputs", "\n".join(calls)),
+    ]
+    return "\n\n".join(fence(text, tag) for tag, text in blocks if text)
+
+
+def _told(report: Report | None) -> str:
+    if report is None or not report.attempts:
+        return "nothing is known yet about how hard it is."
+    low, high = report.interval
+    return (
+        f"{report.passes} of {report.attempts} attempts were right: {100 * report.rate:.0f} %, "
+        f"with 95 % confidence between {100 * low:.0f} and {100 * high:.0f} %."
+    )
+
+
+def _attempts(report: Report | None) -> str:
+    if report is None:
+        return "No attempt is shown."
+    shown = [("right", attempt) for attempt in report.solved] + [("wrong", attempt) for attempt in report.failed]
+    return "\n\n".join(_shown(word, attempt) for word, attempt in shown) or "No attempt is shown."
+
+
+def _shown(word: str, attempt: Attempt) -> str:
+    reply = attempt.reply if len(attempt.reply) <= _MAX_REPLY else f"… {attempt.reply[-_MAX_REPLY:]}"
+    why = f" ({attempt.reason})" if word == "wrong" and attempt.reason else ""
+    return f"An attempt that was {word}{why}:\n{fence(reply or '(empty)', 'text')}"

@@ -1,0 +1,268 @@
+"""Runs with a model at a real loopback server, through the real command: killed, resumed, refused, measured again.
+
+The server answers from a script that depends on the request alone, as a deterministic model would.
+"""
+
+import hashlib
+import itertools
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("openai", reason="pip install -e '.[openai]'")
+
+from code_envs.errors import ConfigError, ModelError
+from code_envs.generation import ChainFactory, RunConfig, generate, load_config, load_removals
+from code_envs.models import RESPONSES, ModelConfig, usage_of
+from code_envs.problem import Mode, load_chains, load_problems
+from code_envs.report import write_report
+from code_envs.report.card import describe_run
+from code_envs.report.numbers import drafts, saved_attempts
+
+pytestmark = [pytest.mark.extra, pytest.mark.slow]
+COMMAND = [sys.executable, "-m", "code_envs.cli"]
+DRAFT = """```python
+def f(xs: list[int], k: int) -> list[int]:
+    stack = []
+    for x in xs:
+        while stack and stack[-1] > x:
+            k += stack.pop()
+        stack.append(x + k % {number})
+    return stack + [k * 3]
+```
+```inputs
+[5, 3, 8, 1, 9, 2], {k}
+```
+"""
+
+
+def answer(body, number=0):
+    """A teacher that is wrong at first, sometimes refuses, and a student that is right now and then."""
+    text = json.dumps([body["messages"], body["seed"]])
+    dice = random.Random(hashlib.sha256(text.encode()).digest())
+    if body["model"] == "pupil":
+        return "```output\n[1]\n```" if dice.random() < 0.5 else "I do not know."
+    roll = dice.random()
+    if roll < 0.3 and len(body["messages"]) == 1:
+        return ("I would rather not.", "stop") if roll < 0.2 else ("```python\ndef f(", "length")
+    return DRAFT.format(number=dice.randint(5, 10**6), k=dice.randint(1, 9))
+
+
+def words(url, folder, *more):
+    chains = ["--mode", "deduction", "--chains", "6", "--turns", "2", "--attempts", "4", "--keep", "0", "1"]
+    models = ["--teacher", "master", "--student", "pupil", "--base-url", url, "--concurrency", "4", "--workers", "3"]
+    return [*COMMAND, "generate", *chains, *models, "-o", str(folder), *more]
+
+
+def contents(folder):
+    names = ("config.toml", "chains.jsonl", "problems.jsonl", "removed.jsonl")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def test_a_run_killed_at_random_moments_ends_the_same_and_pays_for_nothing_twice(model_server, tmp_path):
+    model_server.script = answer
+    done = subprocess.run(words(model_server.url, tmp_path / "whole"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"(\d/6 master-.* · \d+/\d+ drafts valid · [\d,]+ tokens/s · \d+ min left\n){6}", done.stderr)
+    assert "What the models have cost" in done.stdout
+    asked, model_server.bodies = len(model_server.bodies), []
+    folder, dice, kills = tmp_path / "run", random.Random(5), 0
+    for patience in itertools.chain([3, 12, 25], itertools.repeat(10**9)):
+        seen = len(model_server.bodies)
+        resume = ["--resume"] if (folder / "config.toml").exists() else []
+        process = subprocess.Popen(
+            words(model_server.url, folder, *resume), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        while process.poll() is None and len(model_server.bodies) - seen < patience:
+            time.sleep(0.005)  # it is killed in the middle of its requests
+        process.kill()
+        error = process.communicate()[1]
+        if process.returncode != -signal.SIGKILL:
+            break
+        kills += 1
+        if (folder / "chains.jsonl").exists() and dice.random() < 0.7:
+            with (folder / "chains.jsonl").open("ab") as file:
+                file.write(b'{"id":"mas')
+    assert (kills, process.returncode) == (3, 0), error
+    assert contents(folder) == contents(tmp_path / "whole")
+    # at most what was under way at each kill is asked again
+    assert asked <= len(model_server.bodies) <= asked + kills * 3 * 4
+    usage = {row.role: row.calls for row in usage_of(folder / RESPONSES)}
+    assert usage == {row.role: row.calls for row in usage_of(tmp_path / "whole" / RESPONSES)}
+    assert sum(usage.values()) == asked
+    again = subprocess.run(words(model_server.url, folder, "--resume"), capture_output=True, check=False)
+    assert (again.returncode, contents(folder)) == (0, contents(tmp_path / "whole"))
+
+
+@pytest.fixture
+def config(model_server):
+    own = ModelConfig(model="x", base_url=model_server.url)
+    return RunConfig(
+        modes=(Mode.DEDUCTION,),
+        chains=4,
+        turns=2,
+        attempts=4,
+        teachers=("master",),
+        student="pupil",
+        keep=(0, 1),
+        teacher_model=own,
+        student_model=own,
+        repairs=2,
+    )
+
+
+def test_a_run_keeps_every_draft_and_its_settings(model_server, tmp_path, config):
+    model_server.script = answer
+    chains = generate(tmp_path / "run", config, workers=4)
+    assert load_config(tmp_path / "run") == config
+    assert list(load_chains(tmp_path / "run" / "chains.jsonl")) == chains
+    made = [problem for chain in chains for problem in chain.problems]
+    written = [draft for chain in chains for draft in chain.drafts]
+    assert {draft.key for draft in written if draft.key} == {problem.key for problem in made}
+    assert all(bool(draft.key) != bool(draft.checks) for draft in written)
+    assert {problem.measurements[0].student for problem in made} == {"pupil (T=1, max_tokens=4096)"}
+    assert all(problem.lineage.origin and problem.lineage.licence for problem in made)
+    assert all(chain.seed.text for chain in chains)
+    counts = dict(drafts(chains, config))["all"]
+    assert (counts["drafts"], counts["valid"]) == (len(written), len(made))
+    assert counts["drafts"] == counts["valid"] + sum(list(counts.values())[3:])
+
+
+def test_the_report_and_the_card_say_how_it_was_made(model_server, tmp_path, config):
+    model_server.script = answer
+    filtered = RunConfig(**{**config_fields(config), "similarity": 1.0})
+    chains = generate(tmp_path / "run", filtered)
+    written = sum(len(chain.drafts) for chain in chains)
+    card = describe_run(tmp_path / "run")
+    for part in (
+        "Teacher: x (T=1",
+        "pupil, over 4 attempts",
+        "equal in normal form",
+        "| deduction |",
+        "| teacher | master |",
+    ):
+        assert part in card
+    assert f"| all | {written} |" in card
+    pytest.importorskip("jinja2", reason="pip install -e '.[report]'")
+    page = write_report(tmp_path / "run").read_text()
+    for part in (
+        "What became of the teacher&#39;s drafts",
+        "What the models have cost",
+        f'<td class="n">{written}</td>',
+    ):
+        assert part.replace("&#39;", "'") in page
+
+
+def test_threads_make_what_one_would(model_server, tmp_path, config):
+    model_server.script = answer
+    alone = generate(tmp_path / "alone", config)
+    assert generate(tmp_path / "many", config, workers=4) == alone
+    with ChainFactory(tmp_path / "alone" / RESPONSES) as factory:  # as a worker of any kind would
+        before = len(model_server.bodies)
+        assert [factory(config, index) for index in (2, 0, 3, 1)] == [alone[index] for index in (2, 0, 3, 1)]
+        assert (len(model_server.bodies), factory.tokens) == (before, 0)
+
+
+def test_a_server_that_goes_away_stops_the_run_and_nothing_is_lost(model_server, tmp_path, config):
+    def failing(body, number):
+        return answer(body) if number <= 20 else model_server.raw(status=401, body=b'{"error": {"message": "expired"}}')
+
+    model_server.script = failing
+    with pytest.raises(ModelError, match=r"401.*expired"):
+        generate(tmp_path / "run", config, workers=2)
+    stored = sum(row.calls for row in usage_of(tmp_path / "run" / RESPONSES))
+    assert stored >= 15
+    model_server.script, model_server.bodies = answer, []
+    chains = generate(tmp_path / "run", config, workers=2, resume=True)
+    total = sum(row.calls for row in usage_of(tmp_path / "run" / RESPONSES))
+    assert len(model_server.bodies) == total - stored
+    assert chains == generate(tmp_path / "whole", config)
+
+
+def test_repetitions_and_benchmark_items_are_taken_out_and_named(model_server, tmp_path, config):
+    model_server.script = lambda body, number: "?" if body["model"] == "pupil" else DRAFT.format(number=7, k=4)
+    filtered = RunConfig(**{**config_fields(config), "similarity": 1.0, "turns": 1})
+    generate(tmp_path / "run", filtered)
+    (problem,) = load_problems(tmp_path / "run")
+    assert load_removals(tmp_path / "run") == []  # equal records are one
+    other = DRAFT.replace("stack", "pile")
+    model_server.script = lambda body, number: "?" if body["model"] == "pupil" else other.format(number=7, k=4)
+    generate(tmp_path / "next", RunConfig(**{**config_fields(filtered), "against": (str(tmp_path / "run"),)}))
+    assert list(load_problems(tmp_path / "next")) == []
+    (removal,) = load_removals(tmp_path / "next")
+    assert (removal.reason, removal.match, removal.source) == ("duplicate", problem.key, str(tmp_path / "run"))
+    suite = tmp_path / "suite.jsonl"
+    source = re.search(r"def f.*?\n(?=```)", other.format(number=7, k=1), re.DOTALL)[0]
+    suite.write_text(json.dumps({"task_id": "S/1", "code": source}))
+    generate(tmp_path / "clean", RunConfig(**{**config_fields(filtered), "suites": (str(suite),)}))
+    (removal,) = load_removals(tmp_path / "clean")
+    assert (removal.reason, removal.match, removal.source) == ("syntax-tree", "S/1", "suite.jsonl")
+
+
+def config_fields(config):
+    return {name: getattr(config, name) for name in config.__struct_fields__}
+
+
+def test_filters_that_cannot_work_stop_a_run_before_it_begins(tmp_path, config, monkeypatch):
+    with pytest.raises(ConfigError, match="cannot be read as a benchmark"):
+        generate(tmp_path / "run", RunConfig(**{**config_fields(config), "suites": ("none.jsonl",)}))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_can_go_on_from_an_embedded_teacher(model_server, tmp_path, config):
+    model_server.script = answer
+    settings = {**config_fields(config), "teachers": ("procedural",), "varied_by": "master", "level": 2, "chains": 2}
+    chains = generate(tmp_path / "run", RunConfig(**settings))
+    for chain in chains:
+        assert [problem.lineage.teacher for problem in chain.problems] == ["procedural", "master"]
+        assert {draft.turn for draft in chain.drafts} == {1}
+    with pytest.raises(ConfigError, match="varied_by is 'harvest'"):
+        RunConfig(**{**settings, "varied_by": "harvest"})
+
+
+def test_stopping_early_is_counted(model_server, tmp_path, config):
+    model_server.script = lambda body, number: "?" if body["model"] == "pupil" else answer(body)
+    early = RunConfig(**{**config_fields(config), "attempts": 32, "bands": ((0.0, 0.35),), "chains": 2, "turns": 1})
+    chains = generate(tmp_path / "run", early)
+    made = sum(len(chain.problems) for chain in chains)
+    assert saved_attempts(chains, early) == 24 * made > 0
+
+
+def test_measure_adds_a_measurement_and_resumes(model_server, tmp_path, config):
+    model_server.script = answer
+    generate(tmp_path / "run", config)
+    before = list(load_problems(tmp_path / "run"))
+    out = tmp_path / "measured.jsonl"
+    measure = [*COMMAND, "measure", tmp_path / "run", "--student", "pupil", "--base-url", model_server.url]
+    measure += ["--attempts", "8", "--student-temperature", "0.5", "-o", out]
+    done = subprocess.run([*measure, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["attempts"] == 8 * len(before)
+    after = list(load_problems(out))
+    assert [problem.key for problem in after] == [problem.key for problem in before]
+    for old, new in zip(before, after, strict=True):
+        assert new.measurements[:-1] == old.measurements
+        assert new.measurements[-1].student == "pupil (T=0.5, max_tokens=4096)"
+        assert new.measurements[-1].when.startswith("20")
+    whole = out.read_bytes()
+    out.write_bytes(whole[: len(whole) // 2])
+    refused = subprocess.run(measure, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "Add --resume" in refused.stderr) == (2, True)
+    asked = len(model_server.bodies)
+    assert subprocess.run([*measure, "--resume"], capture_output=True, check=False).returncode == 0
+    assert len(model_server.bodies) == asked  # everything was in the store
+
+    def bare(problems):
+        return [[report.but(when="") for report in problem.measurements] for problem in problems]
+
+    assert bare(load_problems(out)) == bare(after)
+    other = [*measure[:-1], tmp_path / "other.jsonl"]
+    (tmp_path / "other.jsonl").write_text((tmp_path / "run" / "problems.jsonl").read_text())
+    refused = subprocess.run([*other, "--resume"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, "another student" in refused.stderr) == (2, True)

@@ -1,0 +1,135 @@
+"""The store of replies: nothing is asked twice, a kill loses nothing, processes do not disturb each other."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from code_envs.errors import RunError
+from code_envs.models import CachedModel, Completion, Finish, Request, Sampling, usage_of
+
+# Stores numbered replies until it is killed; says which are stored.
+SCRIPT = """
+import sys
+from code_envs.models import CachedModel, Completion, Request
+
+class Echo:
+    name = "echo"
+    def complete(self, requests, on_done=None):
+        found = []
+        for place, request in enumerate(requests):
+            found.append(Completion(text=request.messages[0]["content"] * 50, completion_tokens=1))
+            on_done(place, found[-1])
+            print(request.messages[0]["content"], flush=True)
+        return found
+
+cached = CachedModel(Echo(), sys.argv[1], "teacher")
+numbers = range(int(sys.argv[2]), int(sys.argv[3]))
+cached.complete([Request(messages=({"role": "user", "content": f"<{i}>"},)) for i in numbers])
+"""
+
+
+class Scripted:
+    """Answers with the last message; a fake, since the store alone is tested."""
+
+    name = "scripted"
+
+    def __init__(self, finish=Finish.STOP, fail_at=None):
+        self.asked, self.finish, self.fail_at = [], finish, fail_at
+
+    def complete(self, requests, on_done=None):
+        found = []
+        for place, request in enumerate(requests):
+            if place == self.fail_at:
+                raise RuntimeError("the machine went away")
+            self.asked.append(request)
+            found.append(
+                Completion(text=request.messages[-1]["content"].upper(), finish=self.finish, completion_tokens=3)
+            )
+            on_done(place, found[-1])
+        return found
+
+
+def request(text, **settings):
+    return Request(messages=({"role": "user", "content": text},), **settings)
+
+
+def test_known_replies_are_not_asked_again(tmp_path):
+    model = Scripted()
+    cached = CachedModel(model, tmp_path / "r.sqlite", "teacher")
+    told = []
+    first = cached.complete([request("a"), request("b"), request("a")], lambda *pair: told.append(pair))
+    assert [completion.text for completion in first] == ["A", "B", "A"]
+    assert told == list(enumerate(first))
+    assert len(model.asked) == 2  # equal requests once
+    cached.close()
+    again = CachedModel(model, tmp_path / "r.sqlite", "student")
+    assert again.complete([request("b"), request("c"), request("a")])[1].text == "C"
+    assert (len(model.asked), again.hits) == (3, 2)
+    again.close()
+    rows = {row.role: (row.calls, row.completion_tokens) for row in usage_of(tmp_path / "r.sqlite")}
+    assert rows == {"teacher": (2, 6), "student": (1, 3)}
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"sampling": Sampling(temperature=0.5)}])
+def test_everything_that_a_reply_depends_on_counts(tmp_path, other):
+    model = Scripted()
+    cached = CachedModel(model, tmp_path / "r.sqlite")
+    cached.complete([request("a"), request("a", **other)])
+    assert len(model.asked) == 2
+    cached.close()
+
+
+def test_what_was_there_before_a_fault_is_kept(tmp_path):
+    cached = CachedModel(Scripted(fail_at=2), tmp_path / "r.sqlite")
+    with pytest.raises(RuntimeError):
+        cached.complete([request(text) for text in "abcd"])
+    cached.close()
+    model = Scripted()
+    cached = CachedModel(model, tmp_path / "r.sqlite")
+    assert [completion.text for completion in cached.complete([request(text) for text in "abcd"])] == list("ABCD")
+    assert len(model.asked) == 2
+    cached.close()
+
+
+def test_timeouts_are_asked_again_and_refusals_are_not(tmp_path):
+    for finish, calls in ((Finish.TIMEOUT, 2), (Finish.REFUSED, 1)):
+        model = Scripted(finish)
+        cached = CachedModel(model, tmp_path / f"{finish}.sqlite")
+        cached.complete([request("a")])
+        cached.complete([request("a")])
+        assert len(model.asked) == calls
+        cached.close()
+
+
+def test_two_processes_share_a_store_and_a_kill_loses_nothing(tmp_path):
+    path, script = tmp_path / "r.sqlite", tmp_path / "store.py"
+    script.write_text(SCRIPT)
+    killed = subprocess.Popen([sys.executable, script, path, "0", "100000"], stdout=subprocess.PIPE, text=True)
+    lines = [killed.stdout.readline() for _ in range(30)]
+    other = subprocess.Popen([sys.executable, script, path, "-40", "60"], stdout=subprocess.PIPE, text=True)
+    other.stdout.readline()
+    killed.kill()
+    lines += killed.stdout.readlines()
+    killed.stdout.close()
+    assert killed.wait() == -signal.SIGKILL
+    other.communicate()
+    assert other.returncode == 0
+    model = Scripted()
+    cached = CachedModel(model, path)
+    cached.name = "echo"
+    stored = [line.strip() for line in lines if line.endswith("\n")]
+    wanted = dict.fromkeys([*stored, *(f"<{i}>" for i in range(-40, 60))])
+    assert [completion.text for completion in cached.complete([request(text) for text in wanted])] == [
+        text * 50 for text in wanted
+    ]
+    assert model.asked == []
+    cached.close()
+
+
+def test_a_file_that_is_something_else_is_refused(tmp_path):
+    (tmp_path / "r.sqlite").write_text("a thesis, " * 100)
+    with pytest.raises(RunError, match="no store of replies"):
+        CachedModel(Scripted(), tmp_path / "r.sqlite")
+    assert usage_of(tmp_path / "none.sqlite") == []

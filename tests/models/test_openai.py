@@ -1,0 +1,177 @@
+"""The client path, against a real HTTP server on loopback that misbehaves as servers do."""
+
+import threading
+
+import pytest
+
+pytest.importorskip("openai", reason="pip install -e '.[openai]'")
+
+from code_envs.errors import ConfigError, ModelError
+from code_envs.models import Finish, ModelConfig, OpenAIModel, Request, Sampling, make_model
+
+pytestmark = pytest.mark.extra
+NOW = (("retry-after-ms", "1"),)
+
+
+@pytest.fixture
+def ask(model_server):
+    """Asks the loopback server through the real client; several texts at a time."""
+    made = []
+
+    def ask(*texts, sampling=None, timeout=10.0, **settings):
+        config = ModelConfig(model="tiny", base_url=model_server.url, timeout=timeout)
+        made.append(OpenAIModel(config, **{"backoff": 0.001, **settings}))
+        requests = [
+            Request(messages=({"role": "user", "content": text},), sampling=sampling or Sampling(), seed=seed)
+            for seed, text in enumerate(texts or ("hi",))
+        ]
+        return made[-1].complete(requests)
+
+    yield ask
+    for model in made:
+        model.close()
+
+
+def test_replies_come_in_order_with_their_tokens(model_server, ask):
+    model_server.script = lambda body, number: f"{body['messages'][0]['content']} {body['seed']}"
+    completions = ask("a", "b", "c d")
+    assert [completion.text for completion in completions] == ["a 0", "b 1", "c d 2"]
+    assert [completion.prompt_tokens for completion in completions] == [1, 1, 2]
+    assert [completion.completion_tokens for completion in completions] == [2, 2, 3]
+    assert {completion.finish for completion in completions} == {Finish.STOP}
+
+
+def test_every_setting_reaches_the_server(model_server, ask):
+    sampling = Sampling(
+        temperature=0.3,
+        top_p=0.9,
+        max_tokens=77,
+        reasoning_effort="low",
+        extra_body='{"top_k": 5, "response_format": {"type": "json_object"}}',
+    )
+    ask("x", sampling=sampling)
+    (body,) = model_server.bodies
+    wanted = {"model": "tiny", "temperature": 0.3, "top_p": 0.9, "max_tokens": 77, "seed": 0, "reasoning_effort": "low"}
+    assert wanted.items() <= body.items()
+    assert (body["top_k"], body["response_format"]) == (5, {"type": "json_object"})
+    ask("x", sampling=Sampling(temperature=None))
+    assert not {"temperature", "top_p", "reasoning_effort"} & model_server.bodies[-1].keys()
+
+
+def test_no_more_are_under_way_than_allowed(model_server, ask):
+    gate = threading.Barrier(3, timeout=20)  # opens only when three are there at once
+
+    def script(body, number):
+        gate.wait()
+        return "ok"
+
+    model_server.script = script
+    assert len(ask(*"abcdefghi", concurrency=3)) == 9
+    assert model_server.most_at_once == 3
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 429, "headers": NOW, "body": b'{"error": {"message": "slow down"}}'},
+        {"status": 500, "headers": NOW, "body": b"oops"},
+        {"status": 503, "headers": NOW},
+        {"body": b'{"choices": [', "cut": 13},
+        {"body": b'{"id": "1", "object": "chat.completion", "choices": [{"index": 0}]}' * 20, "cut": 30},
+        {"body": b'{"choices": []}'},
+        {"body": b'{"choices": null}'},
+        {"body": b"[1, 2]"},
+        {"body": b'"text"'},
+        {"body": b"<html>gateway</html>"},
+    ],
+    ids=["429", "500", "503", "bad json", "cut", "no choices", "null", "list", "text", "html"],
+)
+def test_what_may_pass_is_tried_again(model_server, ask, fault):
+    model_server.script = lambda body, number: model_server.raw(**fault) if number <= 2 else "there"
+    assert ask()[0].text == "there"
+    assert len(model_server.bodies) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"status": 429, "headers": NOW, "body": b'{"error": {"message": "quota"}}'}, "answers 429: .*quota"),
+        ({"status": 500, "headers": NOW}, "answers 500"),
+        ({"status": 401, "body": b'{"error": {"message": "bad key"}}'}, "answers 401: .*bad key"),
+        ({"status": 404, "body": b'{"error": {"message": "no model"}}'}, "answers 404: .*no model"),
+        ({"body": b"<html>gateway</html>"}, "does not speak OpenAI's protocol"),
+    ],
+    ids=["429", "500", "401", "404", "html"],
+)
+def test_a_server_that_keeps_failing_is_an_error_in_words(model_server, ask, fault, said):
+    model_server.script = lambda body, number: model_server.raw(**fault)
+    with pytest.raises(ModelError, match=said):
+        ask("a", "b", retries=1)
+
+
+def test_a_request_that_the_server_rejects_is_data(model_server, ask):
+    def script(body, number):
+        long = body["messages"][0]["content"] == "long"
+        return model_server.raw(status=400, body=b'{"error": {"message": "too long"}}') if long else "ok"
+
+    model_server.script = script
+    first, second = ask("long", "short")
+    assert (first.finish, second.text) == (Finish.REJECTED, "ok")
+    assert "too long" in first.note
+
+
+def test_a_timeout_is_data(model_server, ask):
+    model_server.script = lambda body, number: model_server.raw(delay=1.5)
+    (completion,) = ask(timeout=0.2, retries=0)
+    assert (completion.finish, completion.text) == (Finish.TIMEOUT, "")
+    assert "0.2 seconds" in completion.note
+
+
+def test_timeouts_are_not_tried_for_ever(model_server, ask, monkeypatch):
+    monkeypatch.setattr("code_envs.models.openai._PAUSES", 0.1)
+    model_server.script = lambda body, number: model_server.raw(delay=1.5)
+    (completion,) = ask(timeout=0.2, retries=50)
+    assert completion.finish is Finish.TIMEOUT
+    assert 1 <= len(model_server.bodies) <= 3
+
+
+def test_cut_and_refused_replies_say_so(model_server, ask):
+    model_server.script = lambda body, number: ("half a", "length")
+    assert ask()[0].finish is Finish.LENGTH
+    model_server.script = lambda body, number: ("", "content_filter")
+    assert ask()[0].finish is Finish.REFUSED
+    body = b'{"choices": [{"finish_reason": "stop", "message": {"content": null, "refusal": "I cannot."}}]}'
+    model_server.script = lambda _, number: model_server.raw(body=body)
+    assert (ask()[0].finish, ask()[0].text, ask()[0].note) == (Finish.REFUSED, "", "I cannot.")
+
+
+def test_no_server_is_an_error_in_words():
+    with OpenAIModel(ModelConfig(model="tiny", base_url="http://127.0.0.1:9/v1"), retries=0) as model:
+        with pytest.raises(ModelError, match=r"http://127\.0\.0\.1:9/v1/ cannot be reached.*Start it"):
+            model.complete([Request(messages=({"role": "user", "content": "x"},))])
+        assert model.complete([]) == []
+
+
+def test_threads_share_one_model(model_server):
+    model_server.script = lambda body, number: body["messages"][0]["content"]
+    config = ModelConfig(model="tiny", base_url=model_server.url)
+    found = {}
+    with make_model(config) as model:
+
+        def work(name):
+            found[name] = model.complete([Request(messages=({"role": "user", "content": name},))])[0].text
+
+        threads = [threading.Thread(target=work, args=(f"t{i}",)) for i in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+    assert found == {f"t{i}": f"t{i}" for i in range(8)}
+
+
+def test_impossible_settings_are_refused():
+    for settings in ({"extra_body": "[1]"}, {"extra_body": "{"}, {"max_tokens": 0}, {"temperature": -1.0}):
+        with pytest.raises(ConfigError, match=next(iter(settings))):
+            Sampling(**settings)
+    with pytest.raises(ConfigError, match="concurrency"):
+        OpenAIModel(ModelConfig(model="x"), concurrency=0)
+    with pytest.raises(ConfigError, match="name"):
+        ModelConfig(model=" ")
