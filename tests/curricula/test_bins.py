@@ -70,8 +70,13 @@ def test_it_counts_how_many_fall_where(make):
     placed = place_all(problems, load_bins("chain"))
     assert placed.names == ("unmeasured", "easy", "easy", "medium", "between", "outside", "unsure")
     assert placed.counts == {
-        **{"easy": 2, "medium": 1, "hard": 0},
-        **{"unmeasured": 1, "outside": 1, "between": 1, "unsure": 1},
+        "easy": 2,
+        "medium": 1,
+        "hard": 0,
+        "unmeasured": 1,
+        "outside": 1,
+        "between": 1,
+        "unsure": 1,
     }
 
 
