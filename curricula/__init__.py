@@ -20,9 +20,12 @@ from typing import Any
 from code_envs.curricula.adaptive import FailureFirst, Learnability
 from code_envs.curricula.bandit import Bandit
 from code_envs.curricula.bins import Bins, Place, Placed, load_bins, place_all, posterior_mass
+from code_envs.curricula.contest_rows import STYLES, Contest, parse_row, style_of
+from code_envs.curricula.contests import Loaded, load_contests
 from code_envs.curricula.filters import CHAIN_ORDERS, ChainOrder, Filter, VarianceFilter
 from code_envs.curricula.history import History
 from code_envs.curricula.matching import match_histograms
+from code_envs.curricula.mixes import MIXES, Materialised, Mix, Part, load_mix, materialise
 from code_envs.curricula.ordered import ordered_rows, write_ordered
 from code_envs.curricula.plots import plot_history, plot_schedule
 from code_envs.curricula.policies import ByLevel, Policy, Scheduled
@@ -38,12 +41,15 @@ from code_envs.errors import UnknownName
 __all__ = [
     "CHAIN_ORDERS",
     "CURRICULA",
+    "MIXES",
     "POLICIES",
     "SCHEDULES",
+    "STYLES",
     "Bandit",
     "Bins",
     "ByLevel",
     "ChainOrder",
+    "Contest",
     "Curriculum",
     "CurriculumService",
     "Draw",
@@ -51,6 +57,10 @@ __all__ = [
     "Filter",
     "History",
     "Learnability",
+    "Loaded",
+    "Materialised",
+    "Mix",
+    "Part",
     "Place",
     "Placed",
     "Policy",
@@ -62,16 +72,21 @@ __all__ = [
     "TargetRate",
     "VarianceFilter",
     "load_bins",
+    "load_contests",
+    "load_mix",
     "load_modes",
     "load_schedule",
     "make_curriculum",
     "match_histograms",
+    "materialise",
     "ordered_rows",
+    "parse_row",
     "place_all",
     "plot_history",
     "plot_schedule",
     "posterior_mass",
     "preset_names",
+    "style_of",
     "write_ordered",
 ]
 

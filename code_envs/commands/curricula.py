@@ -268,3 +268,30 @@ def export(
         return
     print(f"{rows} rows, {batch_size * repeat} for each of {steps} steps: {output}")
     stderr().print("Read it once and unshuffled: the order is the curriculum.", markup=False, soft_wrap=True)
+
+
+@app.command("mix")
+def mix(
+    preset: Name,
+    *,
+    source: Annotated[list[str], typer.Option("--source", help="NAME=PROBLEMS for each name in the mix.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file of JSON lines to write.")],
+    scale: Annotated[float, typer.Option("--scale", help="Multiplies every count.")] = 1.0,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the mix's own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the problem set of a mix of sources, the same wherever it is made."""
+    from code_envs.curricula import load_mix, materialise
+    from code_envs.errors import ConfigError
+    from code_envs.problem import save_records
+
+    named = [given.partition("=") for given in source]
+    for name, _, path in named:
+        if not name or not path:
+            raise ConfigError("--source is NAME=PROBLEMS, such as --source real=real.jsonl")
+    made = materialise(load_mix(preset), {name: path for name, _, path in named}, scale=scale, seed=seed)
+    save_records(output, made.problems)
+    if as_json:
+        print_json({"file": str(output), "counts": made.counts, "fingerprint": made.fingerprint})
+        return
+    print(f"{len(made.problems)} problems ({' + '.join(map(str, made.counts))}), {made.fingerprint}: {output}")

@@ -122,3 +122,15 @@ def test_an_export_is_read_in_order(measured, tmp_path):
     assert [row["step"] for row in rows] == [step for step in range(8) for _ in range(8)]
     with pytest.raises(ConfigError, match="no problem for deduction easy-medium"):
         call("export", "medium-start-reverse", measured, "--steps", 8, "--batch-size", 2, "-o", tmp_path / "x.jsonl")
+
+
+def test_a_mix_is_written_the_same_each_time(measured, tmp_path):
+    path = tmp_path / "mix.toml"
+    path.write_text('[[parts]]\nfrom = "mine"\nmodes = ["deduction"]\ncount = 12\n')
+    words = ("mix", path, "--source", f"mine={measured}", "--json", "-o")
+    first, second = (json.loads(call(*words, tmp_path / name).stdout) for name in ("a.jsonl", "b.jsonl"))
+    assert first["counts"] == [12]
+    assert first["fingerprint"] == second["fingerprint"]
+    assert (tmp_path / "a.jsonl").read_text() == (tmp_path / "b.jsonl").read_text()
+    with pytest.raises(ConfigError, match="NAME=PROBLEMS"):
+        call("mix", path, "--source", str(measured), "-o", tmp_path / "c.jsonl")
