@@ -217,15 +217,16 @@ def _rates(policy: Policy, problems: Sequence[Problem], attempts: int, executor:
 def run_all(lab: Lab, folder: Path, tell: Callable[[str], None] = lambda _: None) -> list[Run]:
     """Train under every curriculum with every seed; what the folder holds already is not trained again.
 
+    Curricula and seeds may be added to a folder later.
+
     Raises:
         RunError: The folder holds runs of another configuration.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config, done = folder / "config.json", folder / "runs.jsonl"
-    written = msgspec.json.encode(lab.config)
-    if config.exists() and config.read_bytes() != written:
+    if config.exists() and _apart(msgspec.json.decode(config.read_bytes(), type=Config)) != _apart(lab.config):
         raise RunError(f"{folder} holds runs of another configuration: use another folder")
-    config.write_bytes(written)
+    config.write_bytes(msgspec.json.encode(lab.config))
     runs = _read(done) if done.exists() else []
     wanted = [(name, seed) for seed in range(lab.config.seeds) for name in lab.config.curricula]
     for number, (name, seed) in enumerate(wanted, 1):
@@ -236,7 +237,12 @@ def run_all(lab: Lab, folder: Path, tell: Callable[[str], None] = lambda _: None
             file.write(msgspec.json.encode(runs[-1]) + b"\n")
         mean = np.mean(list(runs[-1].final.values()))
         tell(f"{number}/{len(wanted)} {name}, seed {seed}: {mean:.3f} held out, {runs[-1].seconds:.0f} s")
-    return runs
+    return [run for run in runs if (run.curriculum, run.seed) in wanted]
+
+
+def _apart(config: Config) -> Config:
+    """What all runs of a folder share."""
+    return msgspec.structs.replace(config, curricula=(), seeds=1)
 
 
 def _read(path: Path) -> list[Run]:

@@ -103,6 +103,8 @@ def test_a_killed_laboratory_goes_on_and_draws(lab, tmp_path):
     again = run_all(lab, tmp_path, told.append)
     assert len(told) == 1
     assert [run.final for run in again] == [run.final for run in runs]
+    fewer = msgspec.structs.replace(lab, config=msgspec.structs.replace(SMALL, seeds=1, curricula=("learnability",)))
+    assert [(run.curriculum, run.seed) for run in run_all(fewer, tmp_path)] == [("learnability", 0)]
     other = msgspec.structs.replace(lab, config=msgspec.structs.replace(SMALL, steps=9))
     with pytest.raises(RunError, match="another configuration"):
         run_all(other, tmp_path)
