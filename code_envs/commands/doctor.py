@@ -42,7 +42,7 @@ def _extras() -> dict[str, dict[str, str | None]]:
     """For each extra its packages with their installed versions."""
     found: dict[str, dict[str, str | None]] = {}
     for line in requires("code-envs") or ():
-        match = re.match(r"([A-Za-z0-9_.-]+)[^;]*;.*extra == ['\"](hf|report)['\"]", line)
+        match = re.match(r"([A-Za-z0-9_.-]+)[^;]*;.*extra == ['\"](dedup|hf|lab|report)['\"]", line)
         if match:
             found.setdefault(match[2], {})[match[1]] = _version(match[1])
     return found

@@ -1,0 +1,114 @@
+"""What repeats an earlier problem is found, whatever it was renamed to; siblings and strangers stay."""
+
+import subprocess
+import sys
+
+import pytest
+
+from code_envs.dedup import Deduplicator, deduplicate, normal_tokens
+from code_envs.errors import ConfigError, MissingExtra
+from code_envs.problem import Case, Lineage, Mode, Problem
+
+SUM = (
+    "def f(xs):\n    total = 0\n    for x in xs:\n        if x % 2 == 0:\n            total += x * x\n"
+    "    return total\n"
+)
+RENAMED = (
+    "def f(values: list) -> int:\n    '''Squares.'''\n    out = 0  # the sum\n    for v in values:\n"
+    "        if v % 2 == 0:\n            out += v * v\n    return out\n"
+)
+NEARLY = SUM.replace("x * x", "x * 3")
+OTHER = "def f(xs):\n    return sorted(set(xs), reverse=True)[:3]\n"
+
+
+def problem(program, chain="", call=((1, 2),), message="", mode=Mode.DEDUCTION):
+    head = program.split("\n")[0].removeprefix("def ").removesuffix(":")
+    return Problem(
+        mode=mode,
+        program=program,
+        signature=head,
+        message=message,
+        cases=(Case.of(call, 4),),
+        lineage=Lineage(chain=chain),
+    )
+
+
+def test_renamed_programs_are_the_same():
+    first, second = problem(SUM), problem(RENAMED)
+    kept, removed = deduplicate([first, second, problem(OTHER)], similarity=1.0)
+    assert [one.key for one in kept] == [first.key, problem(OTHER).key]
+    (removal,) = removed
+    assert (removal.key, removal.reason, removal.match, removal.similarity) == (
+        second.key,
+        "duplicate",
+        first.key,
+        1.0,
+    )
+
+
+def test_another_call_of_the_same_program_asks_something_else():
+    kept, removed = deduplicate([problem(SUM), problem(SUM, call=((7, 9),))], similarity=1.0)
+    assert (len(kept), removed) == (2, [])
+
+
+def test_in_induction_the_message_counts_and_the_examples_do_not():
+    message = "Add up the squares of the even numbers."
+    one = problem(SUM, message=message, mode=Mode.INDUCTION)
+    same = problem(RENAMED, message=message.upper(), call=((3, 4),), mode=Mode.INDUCTION)
+    other = problem(SUM, message="Something else entirely.", mode=Mode.INDUCTION)
+    kept, removed = deduplicate([one, same, other], similarity=1.0)
+    assert kept == [one, other]
+    assert [removal.match for removal in removed] == [one.key]
+
+
+@pytest.mark.extra
+def test_near_duplicates_are_found_and_told_apart_from_the_rest():
+    pytest.importorskip("datasketch", reason="pip install -e '.[dedup]'")
+    kept, removed = deduplicate([problem(SUM), problem(NEARLY), problem(OTHER)], similarity=0.6)
+    assert [one.program for one in kept] == [SUM, OTHER]
+    (removal,) = removed
+    assert (removal.reason, removal.match) == ("near-duplicate", problem(SUM).key)
+    assert 0.6 <= removal.similarity < 1
+    assert len(deduplicate([problem(SUM), problem(NEARLY)], similarity=0.99)[0]) == 2
+
+
+def test_siblings_are_alike_on_purpose():
+    kept, _ = deduplicate([problem(SUM, "a"), problem(RENAMED, "a")], similarity=1.0)
+    assert len(kept) == 2
+    kept, _ = deduplicate([problem(SUM, "a"), problem(RENAMED, "b")], similarity=1.0)
+    assert len(kept) == 1
+    kept, _ = deduplicate(
+        [problem(SUM, "a")], 1.0, [("another run, whose chains have the same names", [problem(SUM, "a")])]
+    )
+    assert kept == []
+
+
+def test_earlier_sets_are_named():
+    kept, (removal,) = deduplicate([problem(RENAMED)], 1.0, [("runs/old", [problem(SUM)])])
+    assert kept == []
+    assert (removal.match, removal.source) == (problem(SUM).key, "runs/old")
+
+
+def test_a_text_that_is_no_program_is_compared_by_its_words():
+    assert normal_tokens("def f(:") == ["def", "f"]
+    assert normal_tokens(SUM) == normal_tokens(RENAMED)
+
+
+def test_impossible_similarities_are_refused():
+    for similarity in (0.0, 1.1):
+        with pytest.raises(ConfigError, match="similarity"):
+            Deduplicator(similarity)
+
+
+def test_the_missing_library_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasketch", None)
+    with pytest.raises(MissingExtra, match=r"code-envs\[dedup\]"):
+        Deduplicator(0.9)
+    assert Deduplicator(1.0).match(problem(SUM)) is None
+
+
+def test_importing_loads_no_library():
+    program = (
+        "import sys, code_envs.dedup, code_envs.contamination; assert not {'datasketch', 'scipy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
