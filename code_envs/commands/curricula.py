@@ -295,3 +295,53 @@ def mix(
         print_json({"file": str(output), "counts": made.counts, "fingerprint": made.fingerprint})
         return
     print(f"{len(made.problems)} problems ({' + '.join(map(str, made.counts))}), {made.fingerprint}: {output}")
+
+
+@app.command("contests")
+def contests(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file of JSON rows, or a data set on the hub.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file of JSON lines to write.")],
+    style: Annotated[
+        str, typer.Option("--style", help="livecodebench, taco, deepcoder or kodcode; told by the columns.")
+    ] = "",
+    split: Annotated[str, typer.Option("--split", help="The split of a data set on the hub.")] = "train",
+    config: Annotated[str | None, typer.Option("--config", help="Its configuration.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Read only so many rows.")] = None,
+    licence: Annotated[str, typer.Option("--licence", help="The SPDX identifier of the data set.")] = "unknown",
+    keep_unchecked: Annotated[
+        bool, typer.Option("--keep-unchecked", help="Keep problems without any stored solution.")
+    ] = False,
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", help="A benchmark, as JSON rows: its items are taken out.")
+    ] = None,
+    similarity: Annotated[
+        float, typer.Option("--similarity", help="From which share in common problems are near duplicates.")
+    ] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Make problems of a contest-style data set: gold solutions checked, duplicates and benchmark items taken out."""
+    from code_envs.contamination import SuiteIndex, decontaminate
+    from code_envs.curricula import load_contests
+    from code_envs.dedup import deduplicate
+    from code_envs.problem import save_records
+
+    suites = SuiteIndex()
+    for path in against or ():
+        suites.add_file(path)
+    loaded = load_contests(
+        source, style=style, split=split, config=config, limit=limit, licence=licence, unchecked=keep_unchecked
+    )
+    clean, removals = decontaminate(loaded.problems, suites)
+    clean, repeated = deduplicate(clean, similarity)
+    left_out = Counter(loaded.left_out) + Counter(removal.reason for removal in (*removals, *repeated))
+    save_records(output, clean)
+    gold = sum(bool(problem.program) for problem in clean)
+    if as_json:
+        found = [*removals, *repeated]
+        facts = {"file": str(output), "problems": len(clean), "gold": gold, "left_out": left_out, "removed": found}
+        print_json(facts)
+        return
+    print(f"{len(clean)} problems, {gold} with a solution that passes: {output}")
+    if left_out:
+        show_table("Left out", ["reason", ">rows"], left_out.most_common())

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from code_envs.cli import app
 from code_envs.curricula import SCHEDULES, Sampler, load_schedule, preset_names
 from code_envs.errors import ConfigError, UnknownName
-from code_envs.problem import Case, Mode, Problem, Report, save_records
+from code_envs.problem import Case, Mode, Problem, Report, load_problems, save_records
 
 
 @pytest.fixture
@@ -134,3 +134,40 @@ def test_a_mix_is_written_the_same_each_time(measured, tmp_path):
     assert (tmp_path / "a.jsonl").read_text() == (tmp_path / "b.jsonl").read_text()
     with pytest.raises(ConfigError, match="NAME=PROBLEMS"):
         call("mix", path, "--source", str(measured), "-o", tmp_path / "c.jsonl")
+
+
+def row(number, entry, question, body):
+    """A row with the columns of APPS."""
+    tests = {"fn_name": entry, "inputs": [[4], [10]], "outputs": [eval(body, {"n": n}) for n in (4, 10)]}
+    solution = f"def {entry}(n):\n    return {body}\n"
+    return {
+        "problem_id": number,
+        "question": question,
+        "solutions": json.dumps([solution]),
+        "difficulty": "interview",
+        "input_output": json.dumps(tests),
+        "url": "",
+        "starter_code": "",
+    }
+
+
+def test_contests_are_checked_deduplicated_and_decontaminated(tmp_path):
+    benchmark = (
+        "Given a whole number as its only argument, the function gives back that number halved and rounded down."
+    )
+    rows = [
+        row(1, "double", "Double a number.", "n * 2"),
+        row(2, "twice", "Double  a number!", "n * 2"),  # the same but for names and layout
+        row(3, "half", benchmark, "n // 2"),
+        row(4, "square", "Square a number.", "n * n"),
+        {**row(5, "cube", "Cube a number.", "n ** 3"), "solutions": json.dumps(["def cube(n):\n    return 0\n"])},
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    (tmp_path / "suite.jsonl").write_text(json.dumps({"task_id": "bench/0", "prompt": benchmark}) + "\n")
+    words = ("contests", tmp_path / "rows.jsonl", "--against", tmp_path / "suite.jsonl", "-o", tmp_path / "real.jsonl")
+    facts = json.loads(call(*words, "--json").stdout)
+    assert [problem.entry for problem in load_problems(tmp_path / "real.jsonl")] == ["double", "square"]
+    assert (facts["problems"], facts["gold"]) == (2, 2)
+    assert facts["left_out"] == {"no stored solution passes its tests": 1, "ngram": 1, "duplicate": 1}
+    assert facts["removed"][0]["match"] == "bench/0"
+    assert "2 problems, 2 with a solution that passes" in call(*words).stdout
