@@ -77,7 +77,7 @@ def parse_row(row: Mapping[str, Any], style: str = "") -> Contest:
         return STYLES[style](row)
     except KeyError as error:
         raise ProblemError(f"a {style} row has no column or field {error}") from error
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
+    except (TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise ProblemError(f"a {style} row cannot be read: {error}") from error
 
 
@@ -178,16 +178,15 @@ def _digest(text: str) -> str:
 
 
 def _kodcode(row: Mapping[str, Any]) -> Contest:
-    declared = _load(row.get("test_info") or "[]")
-    entry = declared[0]["function_name"] if declared else ""
-    calls = tuple(_asserted(row["test"], entry))
+    declared = (_load(row.get("test_info") or "[]") or [{}])[0]
+    entry = declared.get("function_name") or _called(row["test"])
     tries = _load(row.get("gpt_pass_sequence") or "[]")
     return Contest(
         name=f"kodcode/{row['question_id']}",
         statement=row["question"],
-        entry=entry or (_called(row["test"]) or ""),
-        starter=declared[0].get("function_declaration", "") if declared else "",
-        calls=calls or tuple(_asserted(row["test"], _called(row["test"]) or "")),
+        entry=entry,
+        starter=declared.get("function_declaration") or "",
+        calls=tuple(_asserted(row["test"], entry)),
         solutions=_solutions([row["solution"]]),
         difficulty=row.get("gpt_difficulty") or "",
         measured=("kodcode-gpt", len(tries), sum(map(bool, tries))) if tries else None,
@@ -217,15 +216,15 @@ def _sides(test: ast.expr) -> tuple[ast.expr, ast.expr]:
     return test, ast.Constant(True)
 
 
-def _called(tests: str) -> str | None:
-    """The one function that the tests import from the solution."""
+def _called(tests: str) -> str:
+    """The one function that the tests import from the solution; empty if there are others."""
     names = [
         alias.asname or alias.name
         for node in ast.walk(parse_program(tests))
         if isinstance(node, ast.ImportFrom) and node.module == "solution"
         for alias in node.names
     ]
-    return names[0] if len(names) == 1 else None
+    return names[0] if len(names) == 1 else ""
 
 
 # --- what the styles share ----------------------------------------------------------------------
@@ -239,7 +238,12 @@ def _load(value: Any) -> Any:
 def _solutions(value: Any) -> tuple[str, ...]:
     found = _load(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
     texts = [found] if isinstance(found, str) else list(found or ())
-    return tuple((_FENCE.search(text) or re.match(r"(.*)", text, re.DOTALL))[1] for text in texts if text)  # type: ignore[index]
+    return tuple(_unfenced(text) for text in texts if text)
+
+
+def _unfenced(text: str) -> str:
+    found = _FENCE.search(text)
+    return found[1] if found else text
 
 
 def _of_lists(tests: Mapping[str, Any], **facts: Any) -> Contest:

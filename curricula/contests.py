@@ -26,6 +26,14 @@ _VISIBLE = 5
 _PRELUDE = (
     "from typing import *\nfrom collections import *\nimport math, heapq, bisect, itertools, functools, re, string\n"
 )
+_BUILT_IN = {
+    **{name: name for name in ("int", "float", "bool", "str", "bytes")},
+    "List": "list",
+    "Dict": "dict",
+    "Tuple": "tuple",
+    "Set": "set",
+    "FrozenSet": "frozenset",
+}
 _BATCH = 64  # problems whose solutions are checked at once
 
 
@@ -301,6 +309,23 @@ def _published(contest: Contest) -> list[Any]:
 
 
 def _signature(contest: Contest, program: str) -> str:
+    """How the function is called, with the types that need no import: a student copies this line."""
     parameters, returns = _declared(contest, program)
-    shown = ", ".join(map(ast.unparse, parameters))
-    return f"{contest.entry}({shown})" + (f" -> {ast.unparse(returns)}" if returns else "")
+    typed = [(parameter.arg, _type(parameter.annotation)) for parameter in parameters]
+    shown = ", ".join(f"{name}: {kind}" if kind else name for name, kind in typed)
+    return f"{contest.entry}({shown})" + (f" -> {_type(returns)}" if _type(returns) else "")
+
+
+def _type(annotation: ast.expr | None) -> str:
+    """Write a type with built-in names; empty for one that has others."""
+    match annotation:
+        case ast.Constant(value=None):
+            return "None"
+        case ast.Name(id=name) if name in _BUILT_IN or name in _BUILT_IN.values():
+            return _BUILT_IN.get(name, name)
+        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+            return f"{_type(inner)} | None" if _type(inner) else ""
+        case ast.Subscript(value=ast.Name() as outer, slice=inner):
+            parts = [_type(item) for item in (inner.elts if isinstance(inner, ast.Tuple) else [inner])]
+            return f"{_type(outer)}[{', '.join(parts)}]" if _type(outer) and all(parts) else ""
+    return ""

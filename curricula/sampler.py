@@ -208,7 +208,8 @@ class Sampler:
 
     def _pick(self) -> int:
         rng = np.random.default_rng([self.seed, _DRAW, self.index])
-        for filters in (self.filters, [each for each in self.filters if not each.soft]):
+        hard = [each for each in self.filters if not each.soft]
+        for filters in (self.filters, hard) if len(hard) < len(self.filters) else (self.filters,):
             allowed = None
             for each in filters:
                 own = each.allowed(self.step)
@@ -259,11 +260,24 @@ class Sampler:
             self.policy.observe(place, grade)
             self.history.grade(step, problem.mode, self._kind(place), grade.passed)
 
+    def _identity(self) -> dict[str, Any]:
+        """What two samplers share whose sequences are the same."""
+        scheduled = isinstance(self.policy, Scheduled)
+        name = self.policy.schedule.name if isinstance(self.policy, Scheduled) else type(self.policy).__name__
+        return {
+            "problems": self.pool.fingerprint,
+            "policy": name,
+            "seed": self.seed,
+            "steps": self.steps if scheduled else None,
+            "batch_size": self.batch_size,
+            "group_size": self.group_size,
+            "filters": [type(filter_).__name__ for filter_ in self.filters],
+        }
+
     def state_dict(self) -> dict[str, Any]:
         """The position and everything that was learnt, JSON-serialisable."""
         return {
-            "problems": self.pool.fingerprint,
-            "seed": self.seed,
+            "sampler": self._identity(),
             "index": self.index,
             "left": self._left,
             "current": self._current,
@@ -276,17 +290,23 @@ class Sampler:
         """Restore what :meth:`state_dict` returned; the sequence goes on as if never interrupted.
 
         Raises:
-            ConfigError: It is the state of a sampler over other problems, with another seed or policy.
+            ConfigError: It is the state of another sampler; says what differs. Nothing is changed then.
         """
-        for name, own in (("problems", self.pool.fingerprint), ("seed", self.seed)):
-            if state.get(name) != own:
-                raise ConfigError(f"the state is that of a sampler with other {name}: {state.get(name)}, not {own}")
+        found = state.get("sampler", {})
+        for name, own in self._identity().items():
+            if found.get(name) != own:
+                raise ConfigError(f"the state is that of a sampler with other {name}: {found.get(name)}, not {own}")
+        before = self.state_dict()
         try:
-            self.policy.load_state_dict(state["policy"])
-            for filter_, own_state in zip(self.filters, state["filters"], strict=True):
-                filter_.load_state_dict(own_state)
+            self._restore(state)
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise ConfigError("the state is that of a sampler with another policy or other filters") from error
+            self._restore(before)
+            raise ConfigError(f"the state does not fit this sampler: {error}") from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.policy.load_state_dict(state["policy"])
+        for filter_, own_state in zip(self.filters, state["filters"], strict=True):
+            filter_.load_state_dict(own_state)
         self.history.load_state_dict(state["history"])
         self.index, self._left, self._current = int(state["index"]), int(state["left"]), int(state["current"])
 

@@ -73,6 +73,8 @@ class TargetRate:
         Raises:
             ConfigError: It is not such a state.
         """
+        if not {"draws", "history"} <= state.keys():
+            raise ConfigError("not the state of a TargetRate: it needs 'draws' and 'history'")
         self.tracker.load_state_dict(state)
         self._draws = int(state["draws"])
         self.history.load_state_dict(state["history"])

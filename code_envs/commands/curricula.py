@@ -309,8 +309,8 @@ def contests(
     config: Annotated[str | None, typer.Option("--config", help="Its configuration.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Read only so many rows.")] = None,
     licence: Annotated[str, typer.Option("--licence", help="The SPDX identifier of the data set.")] = "unknown",
-    keep_unchecked: Annotated[
-        bool, typer.Option("--keep-unchecked", help="Keep problems without any stored solution.")
+    checked_only: Annotated[
+        bool, typer.Option("--checked-only", help="Leave out problems without any stored solution.")
     ] = False,
     against: Annotated[
         list[Path] | None, typer.Option("--against", help="A benchmark, as JSON rows: its items are taken out.")
@@ -330,7 +330,7 @@ def contests(
     for path in against or ():
         suites.add_file(path)
     loaded = load_contests(
-        source, style=style, split=split, config=config, limit=limit, licence=licence, unchecked=keep_unchecked
+        source, style=style, split=split, config=config, limit=limit, licence=licence, unchecked=not checked_only
     )
     clean, removals = decontaminate(loaded.problems, suites)
     clean, repeated = deduplicate(clean, similarity)

@@ -144,10 +144,28 @@ def test_the_first_stored_solution_that_passes_is_the_gold_answer(executor, styl
 
 def test_a_leetcode_class_is_called_through_a_function(executor):
     (problem,) = load_contests([taco()], executor).problems
-    assert problem.signature == "twoSum(nums: List[int], target: int) -> List[int]"
+    assert problem.signature == "twoSum(nums: list[int], target: int) -> list[int]"
     assert "return Solution().twoSum(nums, target)" in problem.program
     assert problem.tags == ("difficulty:easy",)
     assert [case.result for case in problem.cases] == ["[0, 1]", "[1, 2]"]  # not wrapped in a list
+
+
+@pytest.mark.parametrize(
+    ("declared", "shown"),
+    [
+        (
+            "self, a: Optional[List[str]], b: Dict[str, int]) -> None",
+            "twoSum(a: list[str] | None, b: dict[str, int]) -> None",
+        ),
+        ("self, a: Optional[ListNode], b: list[TreeNode]) -> ListNode", "twoSum(a, b)"),
+        ("self, a, b: Tuple[int, float])", "twoSum(a, b: tuple[int, float])"),
+        ("self, a)", "twoSum(x1, x2)"),  # it is called with two
+    ],
+)
+def test_a_student_can_copy_the_signature_without_imports(executor, declared, shown):
+    row = livecodebench(starter_code=f"class Solution:\n    def twoSum({declared}:\n        ")
+    (problem,) = load_contests([row], executor).problems
+    assert problem.signature == shown
 
 
 def test_livecodebench_has_no_solutions_and_packs_its_private_tests(executor):

@@ -321,16 +321,36 @@ def test_what_cannot_be_used_is_named(stepping_stones, arguments, kind, message)
         Sampler(stepping_stones, **arguments)
 
 
-def test_the_state_of_another_sampler_is_refused(stepping_stones):
+@pytest.mark.parametrize(
+    ("what", "arguments"),
+    [
+        ("problems", {"policy": "soft", "steps": 10, "problems": slice(3, None), "starved": "skip"}),
+        ("seed", {"policy": "soft", "steps": 10, "seed": 1}),
+        ("steps", {"policy": "soft", "steps": 11}),
+        ("policy", {"policy": "hard", "steps": 10}),
+        ("policy", {"policy": "learnability"}),
+        ("batch_size", {"policy": "soft", "steps": 10, "batch_size": 2}),
+        ("filters", {"policy": "soft", "steps": 10, "chain_order": "easy-first"}),
+        ("group_size", {"policy": "soft", "steps": 10, "group_size": 2, "rest": 4}),
+    ],
+)
+def test_the_state_of_another_sampler_is_refused(stepping_stones, what, arguments):
     sampler = Sampler(stepping_stones, "soft", steps=10)
-    for other in (
-        Sampler(stepping_stones[:-3], "soft", steps=10, starved="skip"),
-        Sampler(stepping_stones, "soft", steps=10, seed=1),
-        Sampler(stepping_stones, "learnability"),
-        Sampler(stepping_stones, "soft", steps=10, group_size=2, rest=4),
-    ):
-        with pytest.raises(ConfigError, match="sampler with"):
-            sampler.load_state_dict(other.state_dict())
+    sampler.draw()
+    before = sampler.state_dict()
+    chosen = stepping_stones[arguments.pop("problems", slice(None))]
+    with pytest.raises(ConfigError, match=f"a sampler with other {what}"):
+        sampler.load_state_dict(Sampler(chosen, **arguments).state_dict())
+    assert sampler.state_dict() == before
+
+
+def test_a_state_that_is_broken_changes_nothing(stepping_stones):
+    sampler = Sampler(stepping_stones, "learnability")
+    broken = {**sampler.state_dict(), "index": 7, "history": {}}
+    before = sampler.state_dict()
+    with pytest.raises(ConfigError, match="does not fit this sampler"):
+        sampler.load_state_dict(broken)
+    assert sampler.state_dict() == before
     with pytest.raises(ConfigError, match="at least one problem"):
         Sampler([], "learnability")
     with pytest.raises(ConfigError, match="at least one step"):
