@@ -15,7 +15,7 @@ import msgspec
 from code_envs.benchmarks.public import read_rows
 from code_envs.curricula.contest_rows import Contest, parse_row
 from code_envs.errors import CodeEnvsError, MissingExtra, ProblemError
-from code_envs.executor import Execution, Executor, Job, shared_executor
+from code_envs.executor import Execution, Executor, Job, Status, shared_executor
 from code_envs.problem import Case, Lineage, Mode, Problem, Report
 from code_envs.programs.source import parse_program
 from code_envs.values import decode, encode, equal
@@ -72,7 +72,8 @@ def load_contests(
     are standard input are counted as ``needs standard input``.
 
     Args:
-        source: A ``.json``, ``.jsonl`` or ``.jsonl.gz`` file, the name of a data set on the hub, or rows.
+        source: A ``.json``, ``.jsonl``, ``.jsonl.gz`` or ``.parquet`` file, the name of a data set on the hub,
+            or rows. Parquet and the hub need the extra ``hf``.
         executor: Checks the solutions; the shared one if None.
         style: ``livecodebench``, ``taco`` (also APPS), ``deepcoder`` or ``kodcode``; told by the
             columns if empty.
@@ -87,7 +88,7 @@ def load_contests(
     Raises:
         UnknownName: There is no such style.
         ProblemError: The file does not hold rows, or their columns are of no known style.
-        MissingExtra: ``source`` is on the hub and datasets is not installed.
+        MissingExtra: ``source`` is on the hub, or Parquet, and datasets is not installed.
     """
     executor = executor or shared_executor()
     left_out: Counter[str] = Counter()
@@ -139,7 +140,10 @@ def _rows(
             import datasets
         except ImportError as error:
             raise MissingExtra("datasets", "hf") from error
-        yield from datasets.load_dataset(os.fspath(source), config, split=split, streaming=True)
+        if Path(source).suffix == ".parquet":
+            yield from datasets.load_dataset("parquet", data_files=os.fspath(source), split="train", streaming=True)
+        else:
+            yield from datasets.load_dataset(os.fspath(source), config, split=split, streaming=True)
 
 
 def _unfit(contest: Contest) -> str:
@@ -167,6 +171,8 @@ def _fitting(calls: Sequence[tuple[tuple[Any, ...], Any]]) -> tuple[tuple[tuple[
 
 def _unproven(contest: Contest, solved: _Solved | None, unchecked: bool) -> str:
     """Why a contest without a solution that passes is left out, if it is."""
+    if solved is _FAULT:
+        return "the sandbox failed: load it again"
     if solved or (unchecked and not contest.solutions):
         return ""
     return "no stored solution passes its tests" if contest.solutions else "no stored solution"
@@ -175,6 +181,9 @@ def _unproven(contest: Contest, solved: _Solved | None, unchecked: bool) -> str:
 class _Solved(msgspec.Struct, frozen=True):
     program: str
     results: tuple[Any, ...]
+
+
+_FAULT = _Solved("", ())  # says nothing about the solution
 
 
 def _solve(batch: Sequence[Contest], executor: Executor, most: int) -> list[_Solved | None]:
@@ -203,6 +212,8 @@ def _encoded(contest: Contest) -> list[bytes]:
 def _judge(contest: Contest, program: str, executions: Sequence[Execution]) -> _Solved | None:
     results = []
     for (_, expected), execution in zip(contest.calls, executions, strict=True):
+        if execution.status is Status.INFRA:
+            return _FAULT
         if not execution.ok:
             return None
         try:

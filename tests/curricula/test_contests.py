@@ -10,6 +10,7 @@ import pytest
 
 from code_envs.curricula import Contest, load_contests, parse_row, style_of
 from code_envs.errors import MissingExtra, ProblemError, UnknownName
+from code_envs.executor import Execution, Executor, Limits, Status
 from code_envs.modes import grade, rules
 from code_envs.problem import Problem
 
@@ -268,6 +269,29 @@ def test_files_and_limits(executor, tmp_path):
     assert [problem.lineage.origin for problem in loaded.problems] == ["apps/0", "apps/1", "apps/2"]
     assert {len(problem.cases) + len(problem.hidden) for problem in loaded.problems} == {1}
     assert loaded.problems[0].lineage.licence == "MIT"
+
+
+@pytest.mark.extra
+def test_parquet_files(executor, tmp_path):
+    datasets = pytest.importorskip("datasets", reason="needs: pip install 'code-envs[hf]'")
+    datasets.Dataset.from_list([kodcode(), kodcode(question_id="2")]).to_parquet(tmp_path / "rows.parquet")
+    loaded = load_contests(tmp_path / "rows.parquet", executor)
+    assert [problem.lineage.origin for problem in loaded.problems] == ["kodcode/Prefill_1_I", "kodcode/2"]
+
+
+class Broken(Executor):
+    """A sandbox that fails on every run, as none can be made to."""
+
+    def __init__(self):
+        self.limits = Limits()
+
+    def run_jobs(self, jobs, **settings):
+        return [[Execution(status=Status.INFRA)] * len(job.calls) for job in jobs]
+
+
+def test_faults_of_the_sandbox_are_no_verdict():
+    loaded = load_contests([apps()], Broken())
+    assert loaded.left_out == {"the sandbox failed: load it again": 1}
 
 
 def test_the_hub_needs_an_extra(executor, monkeypatch):
