@@ -48,7 +48,8 @@ def draw_curves(runs: Sequence[Run], names: Sequence[str]) -> str:
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(names) :]:
         panel.set_visible(False)
-    panels[0].legend(frameon=False, fontsize=8)
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper right", ncols=len(handles[0]), frameon=False, fontsize=8)
     figure.supxlabel("training step", fontsize=9)
     figure.supylabel("held-out pass rate", fontsize=9)
     return to_svg(figure)
