@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from code_envs.commands import demo, doctor, environments, measuring, rollouts, runs
+from code_envs.commands import curricula, demo, doctor, environments, measuring, rollouts, runs
 from code_envs.errors import CodeEnvsError, ExecutorError, ModelError, ProposalFailed
 
 __all__ = ["app", "main"]
@@ -49,6 +49,7 @@ app.command("generate")(runs.generate)
 app.command("measure")(measuring.measure)
 app.command("export")(runs.export)
 app.command("validate")(runs.validate)
+app.add_typer(curricula.app, name="curriculum")
 app.command("rollout")(rollouts.rollout)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

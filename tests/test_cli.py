@@ -103,7 +103,7 @@ def test_doctor_attacks_the_sandbox(command):
     found = command("doctor", "--json").document()
     assert found["sound"] is True
     assert {check["ok"] for check in found["checks"] if check["name"].startswith("attack")} == {True}
-    assert set(found["extras"]) == {"dedup", "hf", "openai", "report", "vllm"}
+    assert set(found["extras"]) == {"bench", "dedup", "hf", "lab", "openai", "report", "vllm"}
 
 
 # --- playing and checking -----------------------------------------------------------------------

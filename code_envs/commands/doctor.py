@@ -41,7 +41,7 @@ def _extras() -> dict[str, dict[str, str | None]]:
     """For each extra its packages with their installed versions."""
     found: dict[str, dict[str, str | None]] = {}
     for line in requires("code-envs") or ():
-        match = re.match(r"([A-Za-z0-9_.-]+)[^;]*;.*extra == ['\"](dedup|hf|openai|report|vllm)['\"]", line)
+        match = re.match(r"([A-Za-z0-9_.-]+)[^;]*;.*extra == ['\"](bench|dedup|hf|lab|openai|report|vllm)['\"]", line)
         if match:
             found.setdefault(match[2], {})[match[1]] = _version(match[1])
     return found

@@ -19,8 +19,8 @@ Level = Annotated[int | None, typer.Option("--level", min=0, max=9, help="The le
 
 
 def list_names(as_json: AsJson = False) -> None:
-    """List environments, modes, teachers, students and curricula."""
-    from code_envs.curricula import CURRICULA
+    """List environments, modes, teachers, students, curricula and schedules."""
+    from code_envs.curricula import CURRICULA, POLICIES, SCHEDULES
     from code_envs.envs import env_ids
     from code_envs.problem import Mode
     from code_envs.students import STUDENTS
@@ -31,7 +31,8 @@ def list_names(as_json: AsJson = False) -> None:
         "modes": [mode.value for mode in Mode],
         "teachers": list(TEACHERS),
         "students": list(STUDENTS),
-        "curricula": list(CURRICULA),
+        "curricula": sorted({*CURRICULA, *POLICIES}),
+        "schedules": list(SCHEDULES),
     }
     if as_json:
         print_json(names)

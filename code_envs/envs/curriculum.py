@@ -15,16 +15,21 @@ __all__ = ["Curriculum"]
 
 @runtime_checkable
 class Curriculum(Protocol):
-    """Decides which mode and which level come next. Those that exist are in ``code_envs.curricula``."""
+    """Decides which mode and which level, or which problem, come next.
 
-    def choose(self, rng: np.random.Generator) -> tuple[Mode, int]:
+    Those that exist are in ``code_envs.curricula``. One that chooses among problems of its own has
+    them in an attribute ``problems``; an environment that is given no others takes its seeded
+    problems from there, too.
+    """
+
+    def choose(self, rng: np.random.Generator) -> tuple[Mode, int] | Problem:
         """Choose what the next problem should be.
 
         Args:
-            rng: The only source of randomness.
+            rng: Randomness of the episode; a curriculum with a seed of its own needs none.
 
         Returns:
-            A mode, and a level from 0 to ``LEVELS - 1``.
+            A mode and a level from 0 to ``LEVELS - 1``, or the problem itself.
         """
         ...
 

@@ -77,8 +77,8 @@ class CodeEnv(gymnasium.Env[str, str]):
     Args:
         mode: Which mode, by name; any that the teacher or the problems have if None.
         teacher: Who makes up problems: a name, or a teacher.
-        curriculum: Chooses mode and level at resets without a seed: an object with ``choose`` and
-            ``observe`` (see :class:`code_envs.Curriculum`), or a function that makes one.
+        curriculum: Chooses mode and level, or the problem, at resets without a seed: an object with
+            ``choose`` and ``observe`` (see :class:`code_envs.Curriculum`), or a function that makes one.
         problems: Take problems from here instead of a teacher: a file of JSON lines, a run folder,
             a list, a Hugging Face dataset, or a :class:`~code_envs.envs.sources.Source`.
         level: The level of all problems, 0 (easiest) to 9.
@@ -128,7 +128,8 @@ class CodeEnv(gymnasium.Env[str, str]):
                 f"curriculum must be an object with choose and observe, not {self.curriculum!r:.60}; "
                 "code_envs.curricula.make_curriculum makes one from a name"
             )
-        self.source = make_source(teacher, problems, self.executor)
+        own = getattr(self.curriculum, "problems", None)
+        self.source = make_source(teacher, own if problems is None else problems, self.executor)
         self.modes = self._allowed(mode)
         self.observation_space = TextSpace(MAX_OBSERVATION)
         self.action_space = TextSpace(MAX_ACTION)
@@ -186,8 +187,12 @@ class CodeEnv(gymnasium.Env[str, str]):
         own = stream if episode == 0 else int(np.random.default_rng([stream, episode]).integers(_SEEDS))
         problem, among, level = self._named(wish), self.modes, self.level
         if problem is None and seed is None and self.curriculum is not None:
-            mode, level = self.curriculum.choose(np.random.default_rng([own]))
-            among = (_mode(mode),)
+            chosen = self.curriculum.choose(np.random.default_rng([own]))
+            if isinstance(chosen, Problem):
+                if wish:
+                    raise ConfigError(f"the curriculum chooses the problem: reset without the option {min(wish)!r}")
+                return Plan(stream, episode, own, self._fitting(chosen), False, among, level, True)
+            among, level = (_mode(chosen[0]),), chosen[1]
         if "mode" in wish:
             among = (_mode(wish["mode"]),)
         if "level" in wish:

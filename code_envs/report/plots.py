@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_histogram", "plot_means"]
+__all__ = ["canvas", "plot_histogram", "plot_means"]
 
 # Stand-ins that the SVG is drawn with, and what the page knows them as.
 _INK, _FAINT, _BAND = "#010101", "#020202", "#030303"
@@ -41,7 +41,7 @@ def plot_means(groups: Mapping[Mode, Sequence[Mean]], axis: str, top: int) -> st
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    figure, axes = _canvas(5.2, 3.2)
+    figure, axes = canvas(5.2, 3.2)
     for place, (mode, means) in enumerate(groups.items()):
         aside = (place - (len(groups) - 1) / 2) * 0.09  # so that intervals do not hide each other
         x = [int(mean.label) + aside for mean in means]
@@ -73,7 +73,7 @@ def plot_histogram(rates: Mapping[Mode, Sequence[float]]) -> str:
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    figure, axes = _canvas(10.6, 2.7)
+    figure, axes = canvas(10.6, 2.7)
     from matplotlib.ticker import MaxNLocator
 
     rates = {mode: found for mode, found in rates.items() if found}
@@ -97,7 +97,12 @@ def plot_histogram(rates: Mapping[Mode, Sequence[float]]) -> str:
     return _to_svg(figure, "How many problems have which measured pass rate")
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """Make an empty figure in the style of the reports, in inches.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure

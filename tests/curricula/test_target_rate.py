@@ -83,6 +83,8 @@ def test_every_curriculum_is_made_by_name(name):
 
 
 def test_what_cannot_be_used_is_named():
+    with pytest.raises(ConfigError, match="not the state of a TargetRate"):
+        TargetRate().load_state_dict({"seen": {}})
     with pytest.raises(UnknownName, match="target-rate"):
         make_curriculum("target_rate")
     with pytest.raises(UnknownName, match="deduction"):

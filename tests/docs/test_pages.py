@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from code_envs.curricula import load_bins, load_schedule, preset_names
+from code_envs.problem import Report, load_problems, save_records
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -54,3 +57,42 @@ def test_the_example_of_a_curriculum_runs():
     space = {"gym": gym}
     exec(examples("docs/environments.md")[0], space)
     assert space["state"]
+
+
+@pytest.fixture
+def run_folder(tmp_path, monkeypatch):
+    """A run folder ``runs/first`` with measured problems, in the current folder."""
+    problems = []
+    for number, problem in enumerate(load_problems(ROOT / "tests" / "problems" / "deduction.jsonl")):
+        report = Report(problem=problem.key, student="s", attempts=32, passes=(28, 16, 3)[number % 3])
+        problems.append(problem.but(measurements=(report,)))
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    save_records(tmp_path / "runs" / "first" / "problems.jsonl", problems)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_examples_of_samplers_run(run_folder):
+    import gymnasium as gym
+
+    space = {"gym": gym}
+    exec(examples("docs/curricula.md")[0], space)
+    assert space["state"]["index"] == 1
+    assert space["info"]["key"] == space["sampler"].problems[space["state"]["current"]].key
+    (example,) = (text for text in examples("README.md") if "Sampler" in text)
+    exec(example, space)
+    assert space["env"].reset()[1]["mode"] == "deduction"
+
+
+def test_the_example_of_a_schedule_is_valid(tmp_path):
+    page = (ROOT / "docs" / "curricula.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "gentle.toml").write_text(text)
+    assert load_schedule(tmp_path / "gentle.toml").weights(3, 4)["hard"] == pytest.approx(1 / 3)
+
+
+def test_the_table_of_bins_is_that_of_the_presets():
+    page = (ROOT / "docs" / "curricula.md").read_text(encoding="utf-8")
+    for name in preset_names("bins"):
+        (row,) = re.findall(rf"^\| `{name}` \|(.*)\|$", page, re.MULTILINE)
+        spans = [tuple(map(float, span.split("–"))) for span in row.replace(" ", "").split("|") if span]
+        assert spans == list(load_bins(name).edges.values())

@@ -119,6 +119,42 @@ def test_a_curriculum_may_be_made_by_a_function(teacher, executor):
     assert isinstance(CodeEnv(teacher=teacher, curriculum=TargetRate, executor=executor).curriculum, TargetRate)
 
 
+class InTurn:
+    """A curriculum that hands out its own problems in turn."""
+
+    def __init__(self, problems):
+        self.problems, self.handed, self.seen = problems, 0, []
+
+    def choose(self, rng):
+        self.handed += 1
+        return self.problems[(self.handed - 1) % len(self.problems)]
+
+    def observe(self, problem, grade):
+        self.seen.append((problem.key, grade.passed))
+
+
+def test_a_curriculum_may_hand_out_problems_of_its_own(problems, executor, replies):
+    curriculum = InTurn(problems)
+    env = CodeEnv(curriculum=curriculum, executor=executor)
+    for problem in problems[:3]:
+        _, info = env.reset()
+        assert (info["key"], info["level"]) == (problem.key, problem.lineage.level)
+        env.step(replies[problem.key]["gold"])
+    assert curriculum.seen == [(problem.key, True) for problem in problems[:3]]
+    seeded = [env.reset(seed=5)[1]["key"] for _ in range(2)]
+    assert seeded[0] == seeded[1]
+    assert seeded[0] in {problem.key for problem in problems}
+    assert curriculum.handed == 3
+    with pytest.raises(ConfigError, match="chooses the problem: reset without the option 'mode'"):
+        env.reset(options={"mode": "deduction"})
+
+
+def test_a_problem_that_does_not_fit_the_environment_is_refused(problems, executor):
+    env = CodeEnv("fuzzing", curriculum=InTurn(problems), executor=executor)
+    with pytest.raises(ConfigError, match="is for induction; here are fuzzing"):
+        env.reset()
+
+
 def test_a_curriculum_for_other_modes_is_refused(teacher, executor):
     env = CodeEnv("fuzzing", teacher=teacher, curriculum=Fixed(), executor=executor)
     with pytest.raises(ConfigError, match="deduction was asked for"):
