@@ -34,6 +34,7 @@ def _stub_packages() -> None:
 
 if __name__ == "__main__":
     _stub_packages()
+    os.register_at_fork = lambda **_: None  # hooks of ``random`` and others double the page faults of a fork
 
 from mmap import MAP_SHARED, PROT_READ, PROT_WRITE, mmap  # noqa: E402
 
