@@ -64,7 +64,8 @@ class Recent:
         """
         if not self.size:
             return work(jobs)
-        wanted = {wire.fingerprint(job, job.limits or limits): job for job in jobs}
+        keys = [wire.fingerprint(job, job.limits or limits) for job in jobs]
+        wanted = dict(zip(keys, jobs, strict=True))
         done: dict[bytes, _Done] = {}
         while left := {key: job for key, job in wanted.items() if key not in done}:
             mine, others = self._claim(left, done)
@@ -73,7 +74,7 @@ class Recent:
                 result = future.result()
                 if result is not None:
                     done[key] = result
-        return [done[wire.fingerprint(job, job.limits or limits)] for job in jobs]
+        return [done[key] for key in keys]
 
     def _claim(
         self, jobs: dict[bytes, Job], done: dict[bytes, _Done]
