@@ -21,7 +21,7 @@ from code_envs.attempts import Attempt, Report, wilson_interval
 from code_envs.errors import ProblemError, UnknownName
 from code_envs.outputs import OutputRule
 from code_envs.record import Case, Record
-from code_envs.values import parse_literal
+from code_envs.values import decode
 
 __all__ = [
     "PRECONDITION",
@@ -36,6 +36,7 @@ __all__ = [
     "Lineage",
     "Mode",
     "Problem",
+    "ProblemLimits",
     "Report",
     "Seed",
     "load_chains",
@@ -138,6 +139,25 @@ class Draft(Record, frozen=True):
     completion_tokens: int = 0
 
 
+class ProblemLimits(Record, frozen=True):
+    """What one process of a program may use, where that is part of the problem, as contests have it.
+
+    Attributes:
+        cpu_seconds: CPU time, to 0.01 s; the executor's own limit where 0.
+        memory_mib: Memory on top of the interpreter's own; the executor's own limit where 0.
+    """
+
+    cpu_seconds: float = 0.0
+    memory_mib: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least, most in (("cpu_seconds", 0.01, 3600.0), ("memory_mib", 8, 1 << 20)):
+            value = getattr(self, name)
+            if value and not least <= value <= most:
+                raise ProblemError(f"{name} is {value}; choose a value from {least} to {most:g}, or 0 for none")
+
+
 class Problem(Record, frozen=True):
     """One frozen, verifiable record.
 
@@ -150,6 +170,8 @@ class Problem(Record, frozen=True):
             standard input; each case's one argument is that text, its result the text of the output.
         output: A script's :class:`code_envs.outputs.OutputRule`, by which outputs are compared; ``lines``
             if empty.
+        limits: What its programs may use; an executor grants it up to a maximum of its own. None: what
+            the executor allows any program.
         message: What the problem is about, in words; the specification in differential fuzzing.
         cases: Induction: the visible cases. Abduction and deduction: exactly one.
         hidden: Induction: the cases that only the grader knows.
@@ -171,6 +193,7 @@ class Problem(Record, frozen=True):
     signature: str = ""
     entry: str = "f"
     output: str = ""
+    limits: ProblemLimits | None = None
     message: str = ""
     cases: tuple[Case, ...] = ()
     hidden: tuple[Case, ...] = ()
@@ -236,7 +259,7 @@ def _script_complaints(problem: Problem) -> Iterator[str]:
     for case in (*problem.cases, *problem.hidden):
         if [type(value) for value in case.values()] != [str]:
             yield f"a script's case has one text as its argument, its standard input, not {case.shown():.80}"
-        if case.result and type(parse_literal(case.result)) is not str:
+        if case.result and type(decode(case.expected())) is not str:
             yield f"a script's case has a text as its result, its output, not {case.result:.80}"
 
 
@@ -275,8 +298,8 @@ def _mode_complaints(problem: Problem) -> Iterator[str]:
 
 def _content_key(problem: Problem) -> str:
     aside = {"lineage", "measurements", "tags", "key"}
-    if not problem.output:  # so that the keys of records without one are what they were before there was one
-        aside.add("output")
+    # so that the keys of records without them are what they were before there were any
+    aside |= {name for name in ("output", "limits") if not getattr(problem, name)}
     content = {name: getattr(problem, name) for name in problem.__struct_fields__ if name not in aside}
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]
 

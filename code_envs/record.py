@@ -8,7 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from code_envs.errors import LiteralError, ProblemError, ValueRefused
-from code_envs.values import decode, encode_literal, write_literal
+from code_envs.values import MAX_STORED, decode, encode_literal, write_literal
 
 __all__ = ["Case", "Record"]
 
@@ -74,7 +74,7 @@ class Case(Record, frozen=True):
             if not self.call().startswith(b"("):
                 raise ProblemError(f"arguments must be a tuple literal, not {self.arguments!r:.80}")
             if self.result:
-                encode_literal(self.result)
+                encode_literal(self.result, max_text=MAX_STORED)
         except (LiteralError, ValueRefused) as error:
             raise ProblemError(f"not a valid Case: {error}") from error
 
@@ -91,11 +91,11 @@ class Case(Record, frozen=True):
 
     def call(self) -> bytes:
         """Encode the arguments, in order, for the executor."""
-        return encode_literal(self.arguments, ordered=True)
+        return encode_literal(self.arguments, ordered=True, max_text=MAX_STORED)
 
     def expected(self) -> bytes:
         """Encode the result canonically."""
-        return encode_literal(self.result)
+        return encode_literal(self.result, max_text=MAX_STORED)
 
     def shown(self) -> str:
         """The arguments as they stand between the parentheses of a call."""
