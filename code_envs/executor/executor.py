@@ -296,7 +296,7 @@ class Executor:
 
     def __reduce__(self) -> tuple[object, ...]:
         settings = (self._configured_workers, self.limits, self.min_isolation, self.allow_unsafe)
-        options = {"max_cpu_seconds": self.max_cpu_seconds, "max_memory_mib": self.max_memory_mib}
+        options: dict[str, Any] = {"max_cpu_seconds": self.max_cpu_seconds, "max_memory_mib": self.max_memory_mib}
         options |= {"remember": self._recent.size, "python": self.python or None, "_level": self._level}
         return _rebuild, (settings, options)
 
