@@ -72,13 +72,12 @@ def _loaded(name: str, *builder: str | None, **options: Any) -> Iterator[Mapping
     except ImportError as error:
         raise MissingExtra("datasets", "hf") from error
     try:
-        yield from datasets.load_dataset(*builder, streaming=True, **options)
-    except RuntimeError as error:
-        if "scripts are no longer supported" not in str(error):
-            raise
-        raise ConfigError(
-            f"{name} is loaded by a script, and datasets 4 runs none; name its files, such as "
-            f"'hf://datasets/{name}/test*.jsonl', or its Parquet copy: revision 'refs/convert/parquet'"
-        ) from error
-    except (OSError, ValueError) as error:  # what datasets raises where a name, a configuration or a split is wrong
+        rows = datasets.load_dataset(*builder, streaming=True, **options)
+    except Exception as error:  # of datasets, huggingface_hub, fsspec or an HTTP library, as the versions go
+        if "scripts are no longer supported" in str(error):
+            raise ConfigError(
+                f"{name} is loaded by a script, and datasets 4 runs none; name its files, such as "
+                f"'hf://datasets/{name}/test*.jsonl', or its Parquet copy: revision 'refs/convert/parquet'"
+            ) from error
         raise ConfigError(f"{name} cannot be read with datasets: {str(error) or type(error).__name__}") from error
+    yield from rows
