@@ -1,8 +1,11 @@
 """Contest problems whose programs read standard input, in the columns of every style."""
 
+import ast
 import base64
 import json
+import os
 import zlib
+from pathlib import Path
 
 import gymnasium
 import pytest
@@ -235,3 +238,46 @@ def test_mixes_bins_measurements_and_the_sampler_take_them(executor, loaded, mak
     sampler = Sampler(made.problems, "easy-only", steps=4, batch_size=3, modes="induction-only", seed=0)
     keys = [row["key"] for row in ordered_rows(sampler)]
     assert set(keys) == {loaded.key}
+
+
+@pytest.mark.data
+def test_public_problems_as_scripts_keep_their_published_solutions(executor):
+    folder = os.environ.get("CODE_ENVS_DATA")
+    if not folder:
+        pytest.skip("needs: CODE_ENVS_DATA=FOLDER, the folder of the public benchmark files")
+    published = json.loads((Path(folder) / "sanitized-mbpp.json").read_text())
+    rows = [row for each in published[:60] if (row := _as_script(each))]
+    assert len(rows) > 30
+    strict = load_contests(rows, executor)  # two solutions print 240.0 where 240 is published
+    assert strict.left_out == {"no stored solution passes its tests": 2}
+    found = load_contests(rows, executor, licence="CC-BY-4.0", output="floats")
+    assert (found.left_out, found.gold) == ({}, len(rows))
+    for problem in found.problems:
+        assert grade(problem, rules(problem.mode).gold(problem), executor).passed
+        assert not grade(problem, "```python\nprint(input())\n```", executor).passed
+
+
+def _as_script(published):
+    """An MBPP problem whose program reads arguments, one literal tuple, and prints the result; None if none fits."""
+    tests = {"inputs": [], "outputs": []}
+    for text in published["test_list"]:
+        match ast.parse(text).body[0].test:
+            case ast.Compare(left=ast.Call(func=ast.Name(id=name), args=args), ops=[ast.Eq()], comparators=[expected]):
+                try:
+                    given = tuple(map(ast.literal_eval, args))
+                    tests["outputs"].append(f"{ast.literal_eval(expected)!r}\n")
+                except ValueError:
+                    return None
+                tests["inputs"].append(f"{given!r}\n")
+            case _:
+                return None
+    if any(mark in "".join(tests["outputs"]) for mark in "{."):  # sets have no order; floats are compared loosely
+        return None
+    main = f"import ast\nprint(repr({name}(*ast.literal_eval(input()))))\n"
+    solution = f"{published['code'].replace(chr(13), '')}\n\n{main}"
+    return apps(
+        problem_id=published["task_id"],
+        question=published["prompt"],
+        input_output=json.dumps(tests),
+        solutions=json.dumps([solution]),
+    )
