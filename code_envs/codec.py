@@ -166,7 +166,7 @@ def decode(data: bytes) -> object:
     if len(data) > 2 * MAX_BYTES:
         raise DecodeError("the encoding is too large")
     try:
-        value, end = _decode(data, 0, MAX_DEPTH)
+        value, end = _decode(data, 0, MAX_DEPTH, [MAX_ITEMS])
     except DecodeError:
         raise
     except (ValueError, IndexError, TypeError, struct.error, OverflowError) as error:
@@ -176,7 +176,8 @@ def decode(data: bytes) -> object:
     return value
 
 
-def _decode(data: bytes, at: int, depth: int) -> tuple[object, int]:
+def _decode(data: bytes, at: int, depth: int, left: list[int]) -> tuple[object, int]:
+    """Read one value; ``left`` holds how many more items all containers together may have."""
     tag, at = data[at], at + 1
     if tag == 0x69:  # i
         end = data.index(b";", at, at + MAX_DIGITS + 8)
@@ -196,22 +197,32 @@ def _decode(data: bytes, at: int, depth: int) -> tuple[object, int]:
     if depth <= 0:
         raise DecodeError("nested too deep")
     if tag == 0x7B:  # {
-        pairs: list[tuple[object, object]] = []
-        while data[at] != 0x5D:
-            key, at = _decode(data, at, depth - 1)
-            item, at = _decode(data, at, depth - 1)
-            pairs.append((key, item))
-        _check_spread([key for key, _ in pairs])
-        return dict(pairs), at + 1
+        return _decode_dict(data, at, depth, left)
     if tag not in _MAKE:
         raise DecodeError("unknown tag")
     items: list[object] = []
     while data[at] != 0x5D:
-        item, at = _decode(data, at, depth - 1)
+        left[0] -= 1
+        if left[0] < 0:  # a forged empty set is 2 bytes here, and 200 in memory
+            raise DecodeError(f"more than {MAX_ITEMS} items")
+        item, at = _decode(data, at, depth - 1, left)
         items.append(item)
     if tag == 0x3C or tag == 0x7C:  # <, |
         _check_spread(items)
     return _MAKE[tag](items), at + 1
+
+
+def _decode_dict(data: bytes, at: int, depth: int, left: list[int]) -> tuple[object, int]:
+    pairs: list[tuple[object, object]] = []
+    while data[at] != 0x5D:
+        left[0] -= 1
+        if left[0] < 0:
+            raise DecodeError(f"more than {MAX_ITEMS} items")
+        key, at = _decode(data, at, depth - 1, left)
+        item, at = _decode(data, at, depth - 1, left)
+        pairs.append((key, item))
+    _check_spread([key for key, _ in pairs])
+    return dict(pairs), at + 1
 
 
 def _check_spread(keys: list[object]) -> None:

@@ -12,9 +12,12 @@ from collections.abc import Iterator, Sequence
 from code_envs.codec import MAX_DEPTH, MAX_DIGITS, MAX_ITEMS
 from code_envs.errors import LiteralError
 
-__all__ = ["MAX_TEXT", "parse_arguments", "parse_literal"]
+__all__ = ["MAX_STORED", "MAX_TEXT", "parse_arguments", "parse_literal"]
 
 MAX_TEXT = 1 << 20
+"""Characters of a literal that a model wrote."""
+MAX_STORED = 8 << 20
+"""Characters of a literal in a record: the tests of contests are large, and a line break is two characters."""
 _MAX_HEX = 3200  # hexadecimal digits that stay below MAX_DIGITS decimal ones
 
 _TOKEN = re.compile(
@@ -45,7 +48,7 @@ _CLOSING = {"[": "]", "(": ")", "{": "}"}
 _Token = tuple[str, str]  # kind and text
 
 
-def parse_literal(text: str) -> object:
+def parse_literal(text: str, *, max_text: int = MAX_TEXT) -> object:
     """Read one literal value.
 
     Takes what a person would take: a surrounding code fence, comments, line breaks, set literals,
@@ -53,7 +56,8 @@ def parse_literal(text: str) -> object:
     concatenation and a bare tuple (``1, 2``).
 
     Args:
-        text: What was written, at most ``MAX_TEXT`` characters.
+        text: What was written.
+        max_text: How many characters are read at most.
 
     Returns:
         A fresh value.
@@ -61,7 +65,7 @@ def parse_literal(text: str) -> object:
     Raises:
         LiteralError: The text is no literal, or over a bound; names, calls and operators are refused.
     """
-    reader = _Reader(text)
+    reader = _Reader(text, max_text)
     value = reader.bare_tuple()
     reader.finish()
     return value
@@ -144,9 +148,9 @@ def _tokens(text: str) -> Iterator[_Token]:
 class _Reader:
     """A recursive-descent reader over the tokens of one text; depth and items are bounded."""
 
-    def __init__(self, text: str) -> None:
-        if len(text) > MAX_TEXT:
-            raise LiteralError(f"the text has {len(text)} characters; at most {MAX_TEXT} are read")
+    def __init__(self, text: str, max_text: int = MAX_TEXT) -> None:
+        if len(text) > max_text:
+            raise LiteralError(f"the text has {len(text)} characters; at most {max_text} are read")
         self.tokens = list(_tokens(_without_fence(text)))
         self.at = 0
         self.items = 0

@@ -9,18 +9,19 @@ from __future__ import annotations
 import ast
 import builtins
 import hashlib
-import math
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from code_envs.errors import LiteralError, ProblemError, UnknownName, ValueRefused
+from code_envs.attempts import Attempt, Report, wilson_interval
+from code_envs.errors import ProblemError, UnknownName
 from code_envs.outputs import OutputRule
-from code_envs.values import decode, encode_literal, parse_literal, write_literal
+from code_envs.record import Case, Record
+from code_envs.values import decode
 
 __all__ = [
     "PRECONDITION",
@@ -35,6 +36,7 @@ __all__ = [
     "Lineage",
     "Mode",
     "Problem",
+    "ProblemLimits",
     "Report",
     "Seed",
     "load_chains",
@@ -71,96 +73,7 @@ class Direction(StrEnum):
     SIDEWAYS = "sideways"
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of the records: strict JSON in and out."""
-
-    def __post_init__(self) -> None:
-        """Check and convert what the constructor was given, as reading from JSON would."""
-        for name, kind in _field_types(type(self)):
-            given = getattr(self, name)
-            try:
-                value = msgspec.convert(given, kind)
-            except msgspec.ValidationError as error:
-                raise ProblemError(f"not a valid {type(self).__name__}: {name}: {error}") from error
-            if value is not given:
-                msgspec.structs.force_setattr(self, name, value)
-
-    def to_json(self) -> str:
-        """Write the record as one line of JSON, without the newline."""
-        return msgspec.json.encode(self, order="deterministic").decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read a record from JSON.
-
-        Raises:
-            ProblemError: The text is not such a record; says which field is wrong and how.
-        """
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except msgspec.DecodeError as error:
-            raise ProblemError(f"not a valid {cls.__name__}: {error}") from error
-        except UnicodeDecodeError as error:
-            raise ProblemError(f"not a valid {cls.__name__}: the text is not UTF-8") from error
-
-    def but(self, **changes: Any) -> Self:
-        """Copy the record with some fields changed; a content key is made anew."""
-        if "key" in self.__struct_fields__:
-            changes.setdefault("key", "")
-        return msgspec.structs.replace(self, **changes)
-
-
-@lru_cache(maxsize=64)
-def _field_types(kind: type[_Record]) -> tuple[tuple[str, Any], ...]:
-    return tuple((field.name, field.type) for field in msgspec.structs.fields(kind))
-
-
-class Case(_Record, frozen=True):
-    """One call: literal arguments and the literal result.
-
-    Attributes:
-        arguments: A tuple literal with one item for each parameter, such as ``([3, 1], 2)``.
-        result: The literal result; empty where the student has to find it.
-    """
-
-    arguments: str
-    result: str = ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        try:
-            if not self.call().startswith(b"("):
-                raise ProblemError(f"arguments must be a tuple literal, not {self.arguments!r:.80}")
-            if self.result:
-                encode_literal(self.result)
-        except (LiteralError, ValueRefused) as error:
-            raise ProblemError(f"not a valid Case: {error}") from error
-
-    @classmethod
-    def of(cls, arguments: tuple[object, ...], result: object) -> Case:
-        """Make a case from values."""
-        return cls(arguments=write_literal(arguments), result=write_literal(result))
-
-    def values(self) -> tuple[Any, ...]:
-        """Read the arguments, freshly."""
-        value = decode(self.call())
-        assert isinstance(value, tuple)
-        return value
-
-    def call(self) -> bytes:
-        """Encode the arguments, in order, for the executor."""
-        return encode_literal(self.arguments, ordered=True)
-
-    def expected(self) -> bytes:
-        """Encode the result canonically."""
-        return encode_literal(self.result)
-
-    def shown(self) -> str:
-        """The arguments as they stand between the parentheses of a call."""
-        return ", ".join(write_literal(value) for value in self.values())
-
-
-class Seed(_Record, frozen=True):
+class Seed(Record, frozen=True):
     """A snippet of real code.
 
     Attributes:
@@ -174,7 +87,7 @@ class Seed(_Record, frozen=True):
     licence: str = "unknown"
 
 
-class Lineage(_Record, frozen=True):
+class Lineage(Record, frozen=True):
     """Where a problem stands in its chain.
 
     Attributes:
@@ -200,26 +113,7 @@ class Lineage(_Record, frozen=True):
     licence: str = ""
 
 
-class Attempt(_Record, frozen=True):
-    """One reply of a student and what it was worth.
-
-    Attributes:
-        reply: What the student wrote.
-        outcome: What it was worth, such as ``wrong``.
-        reason: Why, in one sentence.
-    """
-
-    reply: str
-    outcome: str
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("reply", "reason"):  # a model's lone surrogates cannot be written to a file
-            text = getattr(self, name).encode("utf-8", "replace").decode("utf-8")
-            msgspec.structs.force_setattr(self, name, text)
-
-
-class Draft(_Record, frozen=True):
+class Draft(Record, frozen=True):
     """One reply of a teacher that is a model, and what became of it.
 
     Attributes:
@@ -245,64 +139,26 @@ class Draft(_Record, frozen=True):
     completion_tokens: int = 0
 
 
-class Report(_Record, frozen=True):
-    """What a student did on a problem.
+class ProblemLimits(Record, frozen=True):
+    """What one process of a program may use, where that is part of the problem, as contests have it.
 
     Attributes:
-        problem: The key of the problem.
-        student: The name of the student, with its settings.
-        attempts: Scored attempts; those lost to infrastructure faults do not count.
-        passes: How many of them passed.
-        solved: Some attempts that passed.
-        failed: Some that did not.
-        when: The date and time (UTC), where a set was measured again; empty in a run, which can be repeated.
+        cpu_seconds: CPU time, to 0.01 s; the executor's own limit where 0.
+        memory_mib: Memory on top of the interpreter's own; the executor's own limit where 0.
     """
 
-    problem: str
-    student: str
-    attempts: int
-    passes: int
-    solved: tuple[Attempt, ...] = ()
-    failed: tuple[Attempt, ...] = ()
-    when: str = ""
+    cpu_seconds: float = 0.0
+    memory_mib: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.passes <= self.attempts:
-            raise ProblemError(f"a report has {self.passes} passes in {self.attempts} attempts")
-
-    @property
-    def rate(self) -> float:
-        """The pass rate; NaN without attempts."""
-        return self.passes / self.attempts if self.attempts else math.nan
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % Wilson score interval of the pass rate."""
-        return wilson_interval(self.passes, self.attempts)
+        for name, least, most in (("cpu_seconds", 0.01, 3600.0), ("memory_mib", 8, 1 << 20)):
+            value = getattr(self, name)
+            if value and not least <= value <= most:
+                raise ProblemError(f"{name} is {value}; choose a value from {least} to {most:g}, or 0 for none")
 
 
-def wilson_interval(passes: float, attempts: float, z: float = 1.959964) -> tuple[float, float]:
-    """The Wilson score interval of a proportion.
-
-    Args:
-        passes: Successes, in [0, attempts].
-        attempts: Trials.
-        z: The normal quantile; 95 % by default.
-
-    Returns:
-        Lower and upper bound; (0, 1) without attempts.
-    """
-    if attempts <= 0:
-        return 0.0, 1.0
-    rate, share = passes / attempts, z * z / attempts
-    middle = (rate + share / 2) / (1 + share)
-    half = z / (1 + share) * math.sqrt(rate * (1 - rate) / attempts + share / (4 * attempts))
-    # exact at the ends, where rounding would leave the rate outside of its interval
-    return (max(0.0, middle - half) if passes > 0 else 0.0), (min(1.0, middle + half) if passes < attempts else 1.0)
-
-
-class Problem(_Record, frozen=True):
+class Problem(Record, frozen=True):
     """One frozen, verifiable record.
 
     Attributes:
@@ -314,6 +170,8 @@ class Problem(_Record, frozen=True):
             standard input; each case's one argument is that text, its result the text of the output.
         output: A script's :class:`code_envs.outputs.OutputRule`, by which outputs are compared; ``lines``
             if empty.
+        limits: What its programs may use; an executor grants it up to a maximum of its own. None: what
+            the executor allows any program.
         message: What the problem is about, in words; the specification in differential fuzzing.
         cases: Induction: the visible cases. Abduction and deduction: exactly one.
         hidden: Induction: the cases that only the grader knows.
@@ -335,6 +193,7 @@ class Problem(_Record, frozen=True):
     signature: str = ""
     entry: str = "f"
     output: str = ""
+    limits: ProblemLimits | None = None
     message: str = ""
     cases: tuple[Case, ...] = ()
     hidden: tuple[Case, ...] = ()
@@ -400,7 +259,7 @@ def _script_complaints(problem: Problem) -> Iterator[str]:
     for case in (*problem.cases, *problem.hidden):
         if [type(value) for value in case.values()] != [str]:
             yield f"a script's case has one text as its argument, its standard input, not {case.shown():.80}"
-        if case.result and type(parse_literal(case.result)) is not str:
+        if case.result and type(decode(case.expected())) is not str:
             yield f"a script's case has a text as its result, its output, not {case.result:.80}"
 
 
@@ -439,8 +298,8 @@ def _mode_complaints(problem: Problem) -> Iterator[str]:
 
 def _content_key(problem: Problem) -> str:
     aside = {"lineage", "measurements", "tags", "key"}
-    if not problem.output:  # so that the keys of records without one are what they were before there was one
-        aside.add("output")
+    # so that the keys of records without them are what they were before there were any
+    aside |= {name for name in ("output", "limits") if not getattr(problem, name)}
     content = {name: getattr(problem, name) for name in problem.__struct_fields__ if name not in aside}
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]
 
@@ -466,7 +325,7 @@ def parameters_of(signature: str) -> tuple[str, ...]:
     return tuple(argument.arg for argument in (*arguments.posonlyargs, *arguments.args))
 
 
-class Chain(_Record, frozen=True):
+class Chain(Record, frozen=True):
     """The problems that descend from one seed, turn by turn.
 
     Attributes:
@@ -492,7 +351,7 @@ class Chain(_Record, frozen=True):
             keys.add(problem.key)
 
 
-RecordT = TypeVar("RecordT", bound=_Record)
+RecordT = TypeVar("RecordT", bound=Record)
 
 
 def load_problems(path: str | Path) -> Iterator[Problem]:

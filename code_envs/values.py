@@ -13,13 +13,14 @@ from functools import lru_cache
 from code_envs import codec
 from code_envs.codec import MAX_BYTES, MAX_DEPTH, MAX_DIGITS, MAX_ITEMS
 from code_envs.errors import ValueRefused
-from code_envs.literals import MAX_TEXT, parse_arguments, parse_literal
+from code_envs.literals import MAX_STORED, MAX_TEXT, parse_arguments, parse_literal
 
 __all__ = [
     "MAX_BYTES",
     "MAX_DEPTH",
     "MAX_DIGITS",
     "MAX_ITEMS",
+    "MAX_STORED",
     "MAX_TEXT",
     "REL_TOL",
     "decode",
@@ -68,17 +69,22 @@ def decode(data: bytes) -> object:
         raise ValueRefused(str(error)) from error
 
 
-def encode_literal(text: str, *, ordered: bool = False) -> bytes:
-    """Encode the value of a literal text; short ones are remembered, since groups repeat their cases."""
-    encode_text = _encode_short if len(text) <= _SHORT else _encode_text
-    return encode_text(text, ordered)
+def encode_literal(text: str, *, ordered: bool = False, max_text: int = MAX_TEXT) -> bytes:
+    """Encode the value of a literal text; short ones are remembered, since groups repeat their cases.
+
+    Args:
+        text: The literal.
+        ordered: See :func:`encode`.
+        max_text: See :func:`parse_literal`; ``MAX_STORED`` for a text that stands in a record.
+    """
+    if len(text) <= _SHORT:
+        return _encode_short(text, ordered)
+    return encode(parse_literal(text, max_text=max_text), ordered=ordered)
 
 
-def _encode_text(text: str, ordered: bool) -> bytes:
+@lru_cache(maxsize=1 << 14)
+def _encode_short(text: str, ordered: bool) -> bytes:
     return encode(parse_literal(text), ordered=ordered)
-
-
-_encode_short = lru_cache(maxsize=1 << 14)(_encode_text)
 
 
 def write_literal(value: object) -> str:

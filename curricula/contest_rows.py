@@ -11,6 +11,7 @@ import base64
 import binascii
 import io
 import json
+import math
 import pickle
 import re
 import zlib
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from code_envs.errors import CodeEnvsError, ProblemError, UnknownName
 from code_envs.programs.source import parse_program
@@ -26,6 +28,7 @@ from code_envs.values import parse_literal
 __all__ = ["STYLES", "Contest", "parse_row", "style_of"]
 
 _MOST_BYTES = 1 << 26  # of unpacked tests: LiveCodeBench's largest have some tens of megabytes
+_AMOUNT = re.compile(r"\s*(\d{1,12}(?:\.\d{0,6})?)\s*([A-Za-z]*)")
 _FENCE = re.compile(r"```(?:python|py)?3?\s*\n(.*?)```", re.DOTALL)
 
 Call = tuple[tuple[Any, ...], Any]
@@ -44,6 +47,9 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
         solutions: Stored solutions.
         difficulty: What the data set calls its difficulty.
         wrapped: Whether expected results may be wrapped in a list of one, as in TACO and APPS.
+        public: How many of the first tests a solver may see; None where the data set does not tell.
+        cpu_seconds: The stated time limit; 0 if none.
+        memory_mib: The stated memory limit; 0 if none.
         measured: Who attempted it, how often, and how often it passed; empty if nobody.
     """
 
@@ -56,6 +62,9 @@ class Contest(msgspec.Struct, frozen=True, kw_only=True):
     solutions: tuple[str, ...] = ()
     difficulty: str = ""
     wrapped: bool = False
+    public: int | None = None
+    cpu_seconds: float = 0.0
+    memory_mib: int = 0
     measured: tuple[str, int, int] | None = None
 
 
@@ -74,7 +83,8 @@ def parse_row(row: Mapping[str, Any], style: str = "") -> Contest:
     if style not in STYLES:
         raise UnknownName("style of contests", style, STYLES)
     try:
-        return STYLES[style](row)
+        contest = STYLES[style](row)
+        return replace(contest, cpu_seconds=_seconds(row.get("time_limit")), memory_mib=_mib(row.get("memory_limit")))
     except KeyError as error:
         raise ProblemError(f"a {style} row has no column or field {error}") from error
     except (TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
@@ -100,11 +110,13 @@ def style_of(columns: Iterable[str]) -> str:
 
 
 def _livecodebench(row: Mapping[str, Any]) -> Contest:
-    tests = _load(row["public_test_cases"]) + _load(_unpacked(row.get("private_test_cases") or "[]"))
+    public = _load(row["public_test_cases"])
+    tests = public + _load(_unpacked(row.get("private_test_cases") or "[]"))
     metadata = _load(row.get("metadata") or "{}")
     return _of_tests(
         tests,
         fallback=metadata.get("func_name") or "",
+        public=len(public),
         name=f"livecodebench/{row['question_id']}",
         statement=row["question_content"],
         starter=row.get("starter_code") or "",
@@ -280,6 +292,26 @@ def _of_tests(tests: list[Mapping[str, Any]], fallback: str, **facts: Any) -> Co
         wrapped=wrapped,
         **facts,
     )
+
+
+def _seconds(value: Any) -> float:
+    """A stated time limit, such as ``2.0 seconds``, ``500 ms`` or a number; 0 where there is none that can be read."""
+    number, unit = _quantity(value)
+    return number / 1000 if unit.startswith("m") else number
+
+
+def _mib(value: Any) -> int:
+    """A stated memory limit, such as ``256.0 megabytes`` or a number of them; 0 where none can be read."""
+    number, unit = _quantity(value)
+    scale = {"b": 2.0**-20, "k": 2.0**-10, "g": 2.0**10}.get(unit[:1], 1.0)
+    return round(number * scale)
+
+
+def _quantity(value: Any) -> tuple[float, str]:
+    if isinstance(value, int | float):
+        return (float(value) if 0 < value < math.inf else 0.0), ""
+    found = _AMOUNT.match(value) if isinstance(value, str) else None
+    return (float(found[1]), found[2].lower()) if found else (0.0, "")
 
 
 def _text(value: Any) -> str:

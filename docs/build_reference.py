@@ -15,7 +15,7 @@ import msgspec
 import typer.main
 
 PAGE = Path(__file__).with_name("reference.md")
-RECORDS = ("Problem", "Case", "Seed", "Lineage", "Chain", "Report", "Attempt", "Draft")
+RECORDS = ("Problem", "ProblemLimits", "Case", "Seed", "Lineage", "Chain", "Report", "Attempt", "Draft")
 RUNS = ("Limits", "Job", "Execution", "Status", "Isolation")
 GRADES = ("Grade", "Outcome", "Answer", "Complaint")
 

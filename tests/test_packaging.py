@@ -21,6 +21,8 @@ ORDER = (
     "literals",
     "values",
     "outputs",
+    "record",
+    "attempts",
     "problem",
     "executor",
     "programs",

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -170,3 +171,23 @@ def test_encodings_do_not_depend_on_the_hash_seed():
         for seed in ("0", "1", "77")
     }
     assert len(outputs) == 1
+
+
+@pytest.mark.parametrize(
+    "forged", [b"[%b]" % (b"<]" * 500_000), b"{%b]" % (b"i1;[]" * 250_000), b"[" * 9 + b"N" * 900_000]
+)
+def test_forged_items_are_counted_over_all_containers(forged):
+    tracemalloc.start()
+    try:
+        with pytest.raises(codec.DecodeError, match="more than 200000 items"):
+            codec.decode(forged)
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_as_many_items_as_can_be_encoded_can_be_decoded():
+    value = [(0, 1)] * (codec.MAX_ITEMS // 3) + [None] * (codec.MAX_ITEMS % 3)
+    assert decode(encode(value)) == value
+    table = {number: [None] for number in range(codec.MAX_ITEMS // 2)}
+    assert decode(encode(table)) == table

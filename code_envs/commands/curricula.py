@@ -299,7 +299,10 @@ def mix(
 
 @app.command("contests")
 def contests(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file of JSON rows, or a data set on the hub.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="A file of rows, hf://datasets/… for files on the hub, or a name."),
+    ],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file of JSON lines to write.")],
     style: Annotated[
@@ -307,7 +310,13 @@ def contests(
     ] = "",
     split: Annotated[str, typer.Option("--split", help="The split of a data set on the hub.")] = "train",
     config: Annotated[str | None, typer.Option("--config", help="Its configuration.")] = None,
+    revision: Annotated[str | None, typer.Option("--revision", help="Its branch, as refs/convert/parquet.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Read only so many rows.")] = None,
+    most_cases: Annotated[int, typer.Option("--most-cases", min=0, help="Tests kept of a problem; 0 for all.")] = 50,
+    output_rule: Annotated[
+        str, typer.Option("--output-rule", help="exact, lines, tokens or floats; what fits the data set if left out.")
+    ] = "",
+    time_factor: Annotated[float, typer.Option("--time-factor", help="Multiplies stated time limits.")] = 4.0,
     licence: Annotated[str, typer.Option("--licence", help="The SPDX identifier of the data set.")] = "unknown",
     checked_only: Annotated[
         bool, typer.Option("--checked-only", help="Leave out problems without any stored solution.")
@@ -330,18 +339,34 @@ def contests(
     for path in against or ():
         suites.add_file(path)
     loaded = load_contests(
-        source, style=style, split=split, config=config, limit=limit, licence=licence, unchecked=not checked_only
+        source,
+        style=style,
+        split=split,
+        config=config,
+        revision=revision,
+        limit=limit,
+        most_cases=most_cases or None,
+        unchecked=not checked_only,
+        output=output_rule,
+        time_factor=time_factor,
+        licence=licence,
     )
     clean, removals = decontaminate(loaded.problems, suites)
     clean, repeated = deduplicate(clean, similarity)
     left_out = Counter(loaded.left_out) + Counter(removal.reason for removal in (*removals, *repeated))
     save_records(output, clean)
     gold = sum(bool(problem.program) for problem in clean)
+    scripts = sum(problem.is_script for problem in clean)
+    lost = Counter(loaded.tests_left_out)
     if as_json:
         found = [*removals, *repeated]
-        facts = {"file": str(output), "problems": len(clean), "gold": gold, "left_out": left_out, "removed": found}
-        print_json(facts)
+        counts = {"problems": len(clean), "gold": gold, "scripts": scripts}
+        print_json({"file": str(output), **counts, "left_out": left_out, "tests_left_out": lost, "removed": found})
         return
-    print(f"{len(clean)} problems, {gold} with a solution that passes: {output}")
+    print(f"{len(clean)} problems, {gold} with a solution that passes, {scripts} over standard input: {output}")
+    if gold < len(clean):
+        print(f"{len(clean) - gold} have no known solution: they can be graded, but not validated.")
     if left_out:
         show_table("Left out", ["reason", ">rows"], left_out.most_common())
+    if lost:
+        show_table("Tests left out", ["reason", ">tests"], lost.most_common())

@@ -62,7 +62,7 @@ def show(
     print(f"{info['mode']} · level {info['level']} · problem {info['key']} · seed {seed}\n")
     print(legible(observation))
     for text in answer.values():
-        print(f"\nAn answer that passes:\n\n{legible(text)}")
+        print(f"\nAn answer that passes:\n\n{legible(text)}" if text else "\nNo answer that passes is known.")
 
 
 def play(
@@ -158,7 +158,8 @@ def _check_one(first: Any, second: Any, seed: int) -> dict[str, Any]:
     if start != second.reset(seed=seed):
         complaints.append("the same seed gave another problem")
     gold = rules(problem.mode).gold(problem)
-    replies = [("the gold answer", gold, "passed"), *((*poor, "failed") for poor in _poor_replies(problem))]
+    known = [("the gold answer", gold, "passed")] if gold else []
+    replies = [*known, *((*poor, "failed") for poor in _poor_replies(problem))]
     for name, reply, wanted in replies:
         first.reset(options={"problem": problem})
         *_, verdict = first.step(reply)

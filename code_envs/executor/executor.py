@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from code_envs.codec import MAX_BYTES, EncodeError, encode
 from code_envs.errors import ConfigError, ExecutorClosed, ValueRefused
 from code_envs.executor import ladder, wire
@@ -40,6 +42,8 @@ class Executor:
             gets the same executions again, times included. With 0 each is run. Not for timing programs.
         python: The interpreter that runs the programs, 3.11 or newer, as a path or a command's name; the
             client's own if None.
+        max_cpu_seconds: What a problem with a time limit of its own is granted at most; see :meth:`grant`.
+        max_memory_mib: The same of memory.
 
     Raises:
         ConfigError: A setting is out of range.
@@ -54,6 +58,8 @@ class Executor:
         *,
         remember: int = 0,
         python: str | None = None,
+        max_cpu_seconds: float = 10.0,
+        max_memory_mib: int = 1024,
         _level: Isolation | None = None,
     ) -> None:
         if workers is not None and workers < 1:
@@ -61,6 +67,8 @@ class Executor:
         if remember < 0:
             raise ConfigError(f"remember is {remember}; give the number of recent jobs to keep, or 0.")
         self.limits = wire.check_limits(limits)
+        self.max_cpu_seconds, self.max_memory_mib = max_cpu_seconds, max_memory_mib
+        self.grant(max_cpu_seconds, max_memory_mib)  # refuses what is out of range
         self.min_isolation, self.allow_unsafe = Isolation(min_isolation), allow_unsafe
         if self.min_isolation is Isolation.UNSAFE and not allow_unsafe:
             raise ConfigError("min_isolation 'unsafe' protects nothing; to accept that, give allow_unsafe=True.")
@@ -74,6 +82,26 @@ class Executor:
         self._lock, self._start_lock = threading.Lock(), threading.Lock()
         self._finalizer = weakref.finalize(self, self._pool.close)
         _live.add(self)
+
+    def grant(self, cpu_seconds: float = 0.0, memory_mib: int = 0) -> Limits:
+        """The executor's limits with others for time and memory, as a problem asks for them.
+
+        No more is granted than ``max_cpu_seconds`` and ``max_memory_mib``, or than any program gets
+        anyway where that is more. Wall-clock time grows with CPU time.
+
+        Args:
+            cpu_seconds: CPU time; the executor's own limit if 0.
+            memory_mib: Memory; the executor's own limit if 0.
+
+        Raises:
+            ConfigError: A limit is out of range.
+        """
+        own = self.limits
+        cpu_seconds = min(cpu_seconds or own.cpu_seconds, max(self.max_cpu_seconds, own.cpu_seconds))
+        memory_mib = min(memory_mib or own.memory_mib, max(self.max_memory_mib, own.memory_mib))
+        wall_seconds = own.wall_seconds * max(1.0, cpu_seconds / own.cpu_seconds)
+        granted = {"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds, "memory_mib": memory_mib}
+        return wire.check_limits(msgspec.structs.replace(own, **granted))
 
     def run(
         self,
@@ -268,7 +296,9 @@ class Executor:
 
     def __reduce__(self) -> tuple[object, ...]:
         settings = (self._configured_workers, self.limits, self.min_isolation, self.allow_unsafe)
-        return _rebuild, (settings, self._recent.size, self.python or None, self._level)
+        options: dict[str, Any] = {"max_cpu_seconds": self.max_cpu_seconds, "max_memory_mib": self.max_memory_mib}
+        options |= {"remember": self._recent.size, "python": self.python or None, "_level": self._level}
+        return _rebuild, (settings, options)
 
     def __repr__(self) -> str:
         level = "closed" if self._pool.closed else self._isolation or "not started"
@@ -282,8 +312,8 @@ class Executor:
         self._isolation, self._threads = None, None
 
 
-def _rebuild(settings: Any, remember: int, python: str | None, level: Isolation | None) -> Executor:
-    return Executor(*settings, remember=remember, python=python, _level=level)
+def _rebuild(settings: Any, options: Any) -> Executor:
+    return Executor(*settings, **options)
 
 
 def _find_interpreter(python: str | None) -> str:

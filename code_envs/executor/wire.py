@@ -44,7 +44,9 @@ __all__ = [
 
 MAX_STDIN = 8 << 20
 
-_CONTROL = dict.fromkeys((*range(32), *range(127, 160)), " ")
+# with the marks that turn the direction of writing, which make a message read as another
+_BIDI = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160), *_BIDI), " ")
 _CPU_SIGNALS = (signal.SIGPROF, signal.SIGXCPU)
 
 

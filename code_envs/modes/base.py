@@ -115,7 +115,7 @@ class Rules(ABC):
 
     @abstractmethod
     def gold(self, problem: Problem) -> str:
-        """A reply that passes."""
+        """A reply that passes; empty where no solution is known, as that of many a contest problem."""
 
     @abstractmethod
     def validate(self, problem: Problem, executor: Executor) -> list[Complaint]:

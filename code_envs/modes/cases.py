@@ -11,6 +11,7 @@ import numpy as np
 from code_envs.errors import ProblemError, ValueRefused
 from code_envs.executor import Executor, Job
 from code_envs.modes.guessing import run_each
+from code_envs.modes.limits import limits_of
 from code_envs.problem import Case, Mode, Problem
 from code_envs.programs.inputs import boundary_arguments, random_arguments, vary_arguments
 from code_envs.programs.stdin import random_stdins
@@ -47,7 +48,8 @@ def complete_cases(problem: Problem, executor: Executor, rng: np.random.Generato
         raise ProblemError(f"only induction has hidden cases, not {problem.mode}")
     candidates = _candidates(problem, rng, _POOL * count)
     # little time: a case must leave the others theirs, and inputs that never end are common
-    limits = msgspec.structs.replace(executor.limits, cpu_seconds=executor.limits.cpu_seconds / 16)
+    limits = limits_of(problem, executor)
+    limits = msgspec.structs.replace(limits, cpu_seconds=limits.cpu_seconds / 16)
     job = Job(program=problem.program, entry=problem.entry, calls=list(candidates), limits=limits)
     (runs,) = run_each([job], executor, rounds=8)
     by_result: dict[bytes, list[Case]] = {}

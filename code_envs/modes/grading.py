@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from code_envs.errors import ConfigError, LiteralError, ProblemError, ValueRefused
 from code_envs.executor import Execution, Executor, Job
 from code_envs.modes.base import Answer, Grade, Outcome
+from code_envs.modes.limits import limited
 from code_envs.modes.registry import rules
 from code_envs.modes.verdicts import TIME, cpu_spent
 from code_envs.problem import Mode, Problem
@@ -68,7 +69,7 @@ def grade_batch(
     jobs: dict[tuple[str, Answer], list[Job]] = {}
     for (problem, _), answer in zip(pairs, answers, strict=True):
         if not answer.complaint and (problem.key, answer) not in jobs:
-            own = rules(problem.mode).jobs(problem, answer)
+            own = limited(problem, rules(problem.mode).jobs(problem, answer), executor)
             jobs[problem.key, answer] = _apart(problem, own) if hide and problem.hidden else own
     executions = iter(_run([job for own in jobs.values() for job in own], executor))
     results = {known: [next(executions) for _ in own] for known, own in jobs.items()}

@@ -9,6 +9,7 @@ import msgspec
 from code_envs.errors import LiteralError, ValueRefused
 from code_envs.executor import Execution, Executor, Job, Status
 from code_envs.modes.base import Answer, Complaint, Rules
+from code_envs.modes.limits import limits_of
 from code_envs.modes.reading import completions
 from code_envs.modes.validity import complain, generator, prose_of
 from code_envs.modes.verdicts import short
@@ -73,7 +74,8 @@ def run_arguments(
         For each answer what ``rules.judge`` takes: the executions of each job.
     """
     calls = [encode_literal(text, ordered=True) for text in arguments]
-    limits = msgspec.structs.replace(executor.limits, cpu_seconds=min(_CPU_SECONDS, executor.limits.cpu_seconds))
+    limits = limits_of(problem, executor)
+    limits = msgspec.structs.replace(limits, cpu_seconds=min(_CPU_SECONDS, limits.cpu_seconds))
     jobs = rules.jobs(problem, Answer(text=arguments[0]))
     executions = run_each([msgspec.structs.replace(job, calls=calls, limits=limits) for job in jobs], executor)
     return [[[job[index]] for job in executions] for index in range(len(calls))]

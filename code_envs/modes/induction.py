@@ -13,6 +13,7 @@ from code_envs.errors import LiteralError
 from code_envs.executor import Execution, Executor, Job
 from code_envs.modes.base import Answer, Complaint, Grade, Outcome, Rules
 from code_envs.modes.blocks import fence
+from code_envs.modes.limits import limited
 from code_envs.modes.reading import read_program, read_script
 from code_envs.modes.scripts import message_text, script_fields
 from code_envs.modes.strength import killed_mutants, still_right
@@ -63,6 +64,7 @@ class Induction(Rules):
             signature=problem.signature,
             entry=problem.entry,
             output=problem.output,
+            limits=problem.limits,
             message=problem.message,
             cases=problem.cases,
         )
@@ -110,8 +112,8 @@ class Induction(Rules):
         return Grade(outcome=outcome, reason=reason, feedback=feedback, parts=parts, cpu_seconds=cpu_seconds)
 
     def gold(self, problem: Problem) -> str:
-        """The program in its block."""
-        return fence(problem.program, "python")
+        """The program in its block; empty where none is known."""
+        return fence(problem.program, "python") if problem.program else ""
 
     def validate(self, problem: Problem, executor: Executor) -> list[Complaint]:
         """See :data:`code_envs.modes.validity.CHECKS`."""
@@ -159,6 +161,7 @@ def _check_strength(rules: Rules, problem: Problem, executor: Executor) -> Itera
         right = still_right(problem, [program for _, program in trivial], hidden, executor)
         trivial = [(name, program) for name, program in trivial if program in right]
     jobs = [job for _, program in trivial for job in rules.jobs(problem, Answer(text=program))]
+    jobs = limited(problem, jobs, executor)
     for (name, program), runs in zip(trivial, executor.run_jobs(jobs), strict=True):
         grade = rules.judge(problem, Answer(text=program), [runs])
         if grade.passed:

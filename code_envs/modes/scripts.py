@@ -5,7 +5,7 @@ from __future__ import annotations
 from code_envs.modes.blocks import blocks_of, fence, outside
 from code_envs.outputs import OutputRule
 from code_envs.problem import Case, Problem
-from code_envs.values import parse_literal
+from code_envs.values import decode
 
 __all__ = ["message_text", "script_fields"]
 
@@ -26,14 +26,21 @@ def script_fields(problem: Problem) -> dict[str, str]:
         "entry": "",
         "cases": "\n\n".join(_shown(case, problem.output_rule) for case in problem.cases),
         "stub": "# the whole program",
-        "rule": _RULES[problem.output_rule],
+        "rule": " ".join(filter(None, (_RULES[problem.output_rule], _told_limits(problem)))),
     }
+
+
+def _told_limits(problem: Problem) -> str:
+    """The limits that are part of the problem, as a sentence; empty without any."""
+    cpu_seconds, memory_mib = (problem.limits.cpu_seconds, problem.limits.memory_mib) if problem.limits else (0, 0)
+    told = [f"{cpu_seconds:g} s of CPU time" if cpu_seconds else "", f"{memory_mib} MiB" if memory_mib else ""]
+    return f"Each run may take {' and '.join(filter(None, told))}." if any(told) else ""
 
 
 def _shown(case: Case, rule: OutputRule) -> str:
     (stdin,) = case.values()
     # only as a literal does a text show how it ends
-    output = case.result if rule is OutputRule.EXACT else str(parse_literal(case.result))
+    output = case.result if rule is OutputRule.EXACT else str(decode(case.expected()))
     return f"Input:\n{fence(stdin, '')}\nOutput:\n{fence(output, '')}"
 
 

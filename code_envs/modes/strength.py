@@ -9,6 +9,7 @@ import numpy as np
 
 from code_envs.executor import Executor, Job
 from code_envs.modes.guessing import run_each
+from code_envs.modes.limits import limits_of
 from code_envs.modes.validity import generator
 from code_envs.modes.verdicts import gives, infra
 from code_envs.problem import Problem
@@ -52,7 +53,8 @@ def _probes(problem: Problem, rng: np.random.Generator, executor: Executor) -> d
     """Further inputs on which the program returns, with its results."""
     samples = [case.values() for case in (*problem.cases, *problem.hidden)]
     calls = [encode(values, ordered=True) for values in _inputs(problem, samples, rng)]
-    limits = msgspec.structs.replace(executor.limits, cpu_seconds=executor.limits.cpu_seconds / 16)
+    limits = limits_of(problem, executor)
+    limits = msgspec.structs.replace(limits, cpu_seconds=limits.cpu_seconds / 16)
     job = Job(program=problem.program, entry=problem.entry, calls=calls, limits=limits)
     (runs,) = run_each([job], executor, rounds=4)
     return {call: run.value for call, run in zip(calls, runs, strict=True) if run.ok}
@@ -83,10 +85,10 @@ def still_right(
         expected: What to call them with, and the canonical encodings of the results.
         executor: Runs them.
     """
-    own = Job(program=problem.program, entry=problem.entry, calls=list(expected))
+    most = limits_of(problem, executor)
+    own = Job(program=problem.program, entry=problem.entry, calls=list(expected), limits=most)
     needed = max((run.cpu_seconds for run in executor.run_jobs([own])[0]), default=0.0)
-    cpu_seconds = min(0.05 + 4 * needed, executor.limits.cpu_seconds)
-    limits = msgspec.structs.replace(executor.limits, cpu_seconds=cpu_seconds)
+    limits = msgspec.structs.replace(most, cpu_seconds=min(0.05 + 4 * needed, most.cpu_seconds))
     left, known = list(expected.items()), list(programs)
     step = 1 if problem.is_script else max(1, len(left))
     while left and known:

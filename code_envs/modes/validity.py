@@ -18,6 +18,7 @@ import numpy as np
 from code_envs.errors import ProblemError
 from code_envs.executor import Execution, Executor, Job, Limits, Status
 from code_envs.modes.base import Complaint, Rules
+from code_envs.modes.limits import limits_of
 from code_envs.modes.verdicts import called, gives, infra, short, told
 from code_envs.problem import PRECONDITION, PROPERTY, Mode, Problem, parameters_of
 from code_envs.programs.source import function_of, parse_program, signature_of
@@ -92,6 +93,9 @@ def generator(problem: Problem) -> np.random.Generator:
 
 def check_sources(problem: Problem) -> Iterator[Complaint]:
     """Check what can be seen without running anything."""
+    if not problem.program:
+        yield complain("gold", "no solution is known, as its program is empty: it can be graded, but not validated")
+        return
     sources = {
         "program": (problem.program, problem.entry),
         "reference": (problem.reference, problem.entry),
@@ -158,7 +162,8 @@ def check_runs(rules: Rules, problem: Problem, executor: Executor) -> Iterator[C
         return
     jobs = rules.jobs(problem, answer)
     ran = jobs or [Job(program=problem.program, entry=problem.entry, calls=[problem.cases[0].call()])]
-    executions = executor.run_jobs([other for job in ran for other in _thrice(job, executor.limits)])
+    limits = limits_of(problem, executor)
+    executions = executor.run_jobs([other for job in ran for other in _thrice(job, limits)])
     first = executions[::3]
     if infra(executions):
         yield complain("infra", "the sandbox failed")
@@ -186,8 +191,8 @@ def _thrice(job: Job, limits: Limits) -> list[Job]:
     calls = list(job.calls)
     return [
         msgspec.structs.replace(job, limits=quarter),
-        msgspec.structs.replace(job, calls=[*calls[::-1], *calls], variant=1, seed=1),
-        msgspec.structs.replace(job, calls=[*calls, *calls], variant=2, seed=2),
+        msgspec.structs.replace(job, limits=limits, calls=[*calls[::-1], *calls], variant=1, seed=1),
+        msgspec.structs.replace(job, limits=limits, calls=[*calls, *calls], variant=2, seed=2),
     ]
 
 

@@ -170,4 +170,25 @@ def test_contests_are_checked_deduplicated_and_decontaminated(tmp_path):
     assert (facts["problems"], facts["gold"]) == (2, 2)
     assert facts["left_out"] == {"no stored solution passes its tests": 1, "ngram": 1, "duplicate": 1}
     assert facts["removed"][0]["match"] == "bench/0"
-    assert "2 problems, 2 with a solution that passes" in call(*words).stdout
+    assert "2 problems, 2 with a solution that passes, 0 over standard input" in call(*words).stdout
+
+
+def test_contests_over_standard_input_and_without_solutions_are_told(tmp_path):
+    tests = {"inputs": [f"{n}\n" for n in range(9)], "outputs": [f"{n / 2}\n" for n in range(9)]}
+    scripts = [
+        {"problem_id": 1, "question": "Halve.", "input_output": json.dumps(tests), "time_limit": "1 second"},
+        {"problem_id": 2, "question": "Half it.", "input_output": json.dumps(tests), "time_limit": "1 second"},
+    ]
+    scripts[0]["solutions"] = json.dumps(["print(int(input()) / 2)"])
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in scripts))
+    words = ("contests", tmp_path / "rows.jsonl", "--most-cases", 8, "--time-factor", 2, "-o", tmp_path / "real.jsonl")
+    shown = call(*words).stdout
+    assert "2 problems, 1 with a solution that passes, 2 over standard input" in shown
+    assert "1 have no known solution: they can be graded, but not validated." in shown
+    assert "after the first 8" in shown
+    problems = list(load_problems(tmp_path / "real.jsonl"))
+    assert {(str(problem.output_rule), problem.limits.cpu_seconds) for problem in problems} == {("floats", 2.0)}
+    assert json.loads(call(*words, "--output-rule", "tokens", "--json").stdout)["tests_left_out"] == {
+        "after the first 8": 2
+    }
+    assert {str(problem.output_rule) for problem in load_problems(tmp_path / "real.jsonl")} == {"tokens"}

@@ -143,6 +143,13 @@ GROUPS = (
             exception="ValueError",
             message=" [2J [31mPASSED",
         ),
+        ends(
+            "a message that turns the direction of writing",
+            "raise ValueError('\\u202edessap\\u2066 \\u200f')",
+            "raised",
+            exception="ValueError",
+            message=" dessap   ",
+        ),
         ends("a name that is huge", "raise type('E' * 10 ** 4, (Exception,), {})", "raised", exception="E" * 80),
         ends("a name of another status", "raise type('ok', (Exception,), {})('passed')", "raised", exception="ok"),
         ends(
