@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ProblemError,
         ProposalFailed,
         RunError,
+        ServiceUnavailable,
         UnknownName,
         ValueRefused,
     )
@@ -79,6 +80,7 @@ __all__ = [
     "ProposalFailed",
     "Report",
     "RunError",
+    "ServiceUnavailable",
     "Seed",
     "Student",
     "Teacher",

@@ -26,6 +26,7 @@ from code_envs.curricula.filters import CHAIN_ORDERS, ChainOrder, Filter, Varian
 from code_envs.curricula.history import History
 from code_envs.curricula.matching import match_histograms
 from code_envs.curricula.mixes import MIXES, Materialised, Mix, Part, load_mix, materialise
+from code_envs.curricula.online import OnlineConfig, load_online, open_service
 from code_envs.curricula.ordered import ordered_rows, write_ordered
 from code_envs.curricula.plots import plot_history, plot_schedule
 from code_envs.curricula.policies import ByLevel, Growing, Policy, Scheduled
@@ -62,6 +63,7 @@ __all__ = [
     "Loaded",
     "Materialised",
     "Mix",
+    "OnlineConfig",
     "OnlineSettings",
     "Part",
     "Place",
@@ -78,10 +80,12 @@ __all__ = [
     "load_contests",
     "load_mix",
     "load_modes",
+    "load_online",
     "load_schedule",
     "make_curriculum",
     "match_histograms",
     "materialise",
+    "open_service",
     "ordered_rows",
     "parse_row",
     "place_all",
