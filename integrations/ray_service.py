@@ -16,6 +16,7 @@ import asyncio
 import os
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from code_envs.errors import ConfigError, MissingExtra, ServiceUnavailable
 from code_envs.modes.base import Grade, Outcome
 from code_envs.problem import Problem
 
-__all__ = ["NAME", "NAMESPACE", "ServiceClient", "connect", "serve"]
+__all__ = ["NAME", "NAMESPACE", "ServiceClient", "connect", "join_cluster", "serve"]
 
 NAME, NAMESPACE = "code-envs-curriculum", "code-envs"
 _CONCURRENCY = 10_000  # questions that may wait at the actor; each is answered in well under a millisecond
@@ -281,11 +282,40 @@ def connect(name: str = NAME, namespace: str = NAMESPACE, *, patience: float = 1
     return client
 
 
-def _ray() -> Any:
+def join_cluster(address: str = "auto", namespace: str = NAMESPACE) -> None:
+    """Connect this process to a Ray cluster.
+
+    Args:
+        address: Of the cluster; ``auto`` for the one of this machine, ``local`` to start one for this
+            process alone.
+        namespace: Of this process.
+
+    Raises:
+        MissingExtra: Ray is not installed.
+        ServiceUnavailable: There is no cluster at the address.
+    """
+    ray = _import()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what will become of accelerators in a later Ray
+            ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level="warning")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise ServiceUnavailable(
+            f"there is no Ray cluster at {address!r}: {why} Start one with 'ray start --head'"
+        ) from error
+
+
+def _import() -> Any:
     try:
         import ray
     except ImportError as error:
         raise MissingExtra("ray", "ray") from error
+    return ray
+
+
+def _ray() -> Any:
+    ray = _import()
     if not ray.is_initialized():  # a call would start a cluster of its own, in which there is no service
         raise ServiceUnavailable("this process is not connected to a Ray cluster: call ray.init(address='auto') first")
     return ray
