@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -54,8 +54,8 @@ class TeacherDesk:
         seed: int,
         on_answer: Callable[[Answer], None] = lambda _: None,
     ) -> None:
-        shared = isinstance(make, Teacher)
-        self._make: Callable[[], Teacher] = (lambda: make) if isinstance(make, Teacher) else make
+        shared = isinstance(make, Teacher) and not isinstance(make, type)  # a class makes one in each thread, too
+        self._make: Callable[[], Teacher] = (lambda: cast("Teacher", make)) if shared else cast("Any", make)
         self.workers, self.timeout, self.seed = 1 if shared else workers, timeout, seed
         self._most_stuck = 0 if shared else _MOST_STUCK  # a shared teacher must not be used twice at once
         self._on_answer = on_answer

@@ -24,7 +24,8 @@ class OnlineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         harder_above: A problem is too easy above this pass rate.
         easier_up_to: It is too hard up to this one; half a pass counts as none.
         target: The pass rates that the teacher is asked to aim at, from and to.
-        keep: A problem below or above these, whose easier or harder sibling is there, is retired.
+        keep: A problem below or above these, or with less than half a pass or a failure to its name, is
+            retired once its easier or harder sibling is there.
         evidence: How many attempts a problem must have had before it is judged.
         pending: How many siblings may be on their way at a time.
         most: How many siblings are added at most.
@@ -72,8 +73,11 @@ class OnlineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """Which way a chain has to go from a problem; sideways where it is in range."""
         if belief.rate > self.harder_above:
             return Direction.HARDER
-        none = 0.5 / max(belief.attempts, self.evidence)  # what is left of an old pass is none
-        return Direction.EASIER if belief.rate <= self.easier_up_to + none else Direction.SIDEWAYS
+        return Direction.EASIER if belief.rate <= self.easier_up_to + self.half(belief) else Direction.SIDEWAYS
+
+    def half(self, belief: Belief) -> float:
+        """The share of half an attempt: what is left of an old pass, or failure, counts as none."""
+        return 0.5 / max(belief.attempts, self.evidence)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,9 +195,10 @@ class Siblings:
         """Whether a problem says nothing any more, and has a sibling that takes its place."""
         if belief is None or belief.tried < self.settings.evidence:
             return False
-        low, high = self.settings.keep
-        way = Direction.HARDER if belief.rate > high else Direction.EASIER if belief.rate < low else None
-        return way is not None and (problem.key, way) in self._varied
+        (low, high), half = self.settings.keep, self.settings.half(belief)
+        if belief.rate > min(high, 1 - half):
+            return (problem.key, Direction.HARDER) in self._varied
+        return belief.rate < max(low, half) and (problem.key, Direction.EASIER) in self._varied
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the problems, JSON-serialisable."""
