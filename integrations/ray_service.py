@@ -88,6 +88,7 @@ class ServiceClient:
     def __init__(self, name: str = NAME, namespace: str = NAMESPACE, *, patience: float = 120.0) -> None:
         self.name, self.namespace, self.patience = name, namespace, patience
         self._actor: Any = None
+        self._held: Any = None  # an actor that is not detached lives as long as its first handle
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(ServiceClient, patience=self.patience), (self.name, self.namespace)
@@ -212,7 +213,7 @@ def serve(
             begun anew begins from nothing.
         name: The actor's name.
         namespace: The actor's namespace.
-        detached: Whether it outlives this driver.
+        detached: Whether it outlives this driver; if not, it lives as long as the client that is returned.
         max_restarts: How often Ray begins it anew when its process dies; -1 always.
         num_cpus: Cores that it takes of the cluster.
         anywhere: Whether it may run on any machine: the folder must be on a file system that all
@@ -259,7 +260,9 @@ def serve(
             f"a service with another configuration runs as {name!r} in {namespace!r}: "
             "stop it, or give this one another name"
         )
-    return ServiceClient(name, namespace, patience=patience)
+    client = ServiceClient(name, namespace, patience=patience)
+    client._held = actor
+    return client
 
 
 def connect(name: str = NAME, namespace: str = NAMESPACE, *, patience: float = 120.0) -> ServiceClient:
