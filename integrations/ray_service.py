@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from code_envs.curricula import CurriculumService, Draw, OnlineConfig, open_service
+from code_envs.curricula.beliefs import shorten
 from code_envs.errors import ConfigError, MissingExtra, ServiceUnavailable
 from code_envs.modes.base import Grade, Outcome
 from code_envs.problem import Problem
@@ -117,11 +118,11 @@ class ServiceClient:
         Raises:
             ServiceUnavailable: The service could not be reached for as long as the patience.
         """
-        await self._call("report", str(ticket), _verdict(grade), index, reply, _name_call())
+        await self._call("report", str(ticket), _verdict(grade), index, shorten(reply), _name_call())
 
     def report_sync(self, ticket: str | int, grade: Grade, *, index: int | None = None, reply: str = "") -> None:
         """:meth:`report`, for code without an event loop."""
-        self._call_sync("report", str(ticket), _verdict(grade), index, reply, _name_call())
+        self._call_sync("report", str(ticket), _verdict(grade), index, shorten(reply), _name_call())
 
     async def stats(self) -> dict[str, Any]:
         """What the service has done, see :meth:`CurriculumService.stats`, and the ``pid`` of its process."""
@@ -340,7 +341,7 @@ def _name_call() -> str:
 
 
 def _verdict(grade: Grade) -> tuple[str, float, str]:
-    return grade.outcome.value, grade.reward, grade.reason
+    return grade.outcome.value, grade.reward, shorten(grade.reason)
 
 
 def _draw(told: tuple[int, int, str, str]) -> Draw:
