@@ -168,7 +168,7 @@ def main(
     last = slice(-max(1, steps // 4), None)
     show_table(
         f"a simulated student, {problems} problems at first, {steps} steps; rates over the last quarter",
-        ["", ">pass rate", ">groups with variance", ">skill", ">siblings", ">retired"],
+        ["", ">pass rate", ">groups with variance", ">skill", ">harder siblings", ">retired"],
         [
             (
                 trace.name,
