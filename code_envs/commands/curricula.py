@@ -363,6 +363,9 @@ def serve(
     anywhere: Annotated[
         bool, typer.Option("--anywhere", help="Let it run on any machine: all of them share the folder.")
     ] = False,
+    num_cpus: Annotated[
+        float, typer.Option("--num-cpus", min=0, help="Cores that it takes of the cluster; 0 where others take all.")
+    ] = 1.0,
     every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two lines about it.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
@@ -376,7 +379,7 @@ def serve(
 
     settings = load_online(config)
     join_cluster(address, namespace)
-    client = start(settings, output, name=name, namespace=namespace, anywhere=anywhere)
+    client = start(settings, output, name=name, namespace=namespace, anywhere=anywhere, num_cpus=num_cpus)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # only now: Ray has handlers of its own
         signal.signal(number, lambda *_: stop.set())
