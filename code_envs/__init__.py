@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ProblemError,
         ProposalFailed,
         RunError,
+        ServiceUnavailable,
         UnknownName,
         ValueRefused,
     )
@@ -82,6 +83,7 @@ __all__ = [
     "Report",
     "RunError",
     "Seed",
+    "ServiceUnavailable",
     "Student",
     "Teacher",
     "TextSpace",
@@ -117,6 +119,7 @@ _HOMES = {
         "ProblemError",
         "ProposalFailed",
         "RunError",
+        "ServiceUnavailable",
         "UnknownName",
         "ValueRefused",
     ),
