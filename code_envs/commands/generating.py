@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,13 +22,16 @@ from code_envs.commands.models import (
     model_config,
 )
 from code_envs.commands.output import AsJson, SeedOption, check_name, print_json, show_table, stderr
+from code_envs.commands.progress import telling
 
 if TYPE_CHECKING:
-    from code_envs.generation import RunConfig
+    from code_envs.generation import RayEngine, RunConfig
     from code_envs.models import Usage
     from code_envs.problem import Chain
 
 __all__ = ["generate", "make_run"]
+
+_ENGINES = ("local", "ray")
 
 
 def generate(
@@ -103,16 +103,47 @@ def generate(
         int | None,
         typer.Option("--workers", min=1, help="Processes, one per core if not given; with models, chains at a time."),
     ] = None,
+    engine: Annotated[str, typer.Option("--engine", help="Where chains are made: local, or ray.")] = "local",
+    ray_address: Annotated[
+        str, typer.Option("--ray-address", help="The Ray cluster; RAY_ADDRESS, or one on this machine, if not given.")
+    ] = "",
+    in_flight: Annotated[
+        int | None, typer.Option("--in-flight", min=1, help="On Ray: chains under way at a time, over all workers.")
+    ] = None,
+    teacher_engines: Annotated[
+        int, typer.Option("--teacher-engines", min=1, help="On Ray, with --backend vllm: engines of each teacher.")
+    ] = 1,
+    student_engines: Annotated[
+        int, typer.Option("--student-engines", min=1, help="On Ray, with --backend vllm: engines of the student.")
+    ] = 1,
+    tensor_parallel: Annotated[
+        int, typer.Option("--tensor-parallel", min=0, help="On Ray: GPUs of each engine; 0 for vLLM's CPU build.")
+    ] = 1,
+    engine_args: Annotated[
+        str, typer.Option("--engine-args", help='On Ray: settings of vLLM, as JSON, such as {"max_model_len": 32768}.')
+    ] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make chains of problems and measure them; can be killed at any moment and resumed."""
-    from code_envs.generation import RunConfig, load_config
+    from code_envs.generation import RayEngine, RunConfig, load_config
     from code_envs.measure import BANDS
     from code_envs.problem import Mode
     from code_envs.students import STUDENTS
     from code_envs.teacher import TEACHERS
 
+    on_ray = None
+    if check_name("engine", engine, _ENGINES) == "ray":
+        on_ray = RayEngine(
+            address=ray_address,
+            workers=workers,
+            in_flight=in_flight,
+            concurrency=concurrency,
+            teacher_engines=teacher_engines,
+            student_engines=student_engines,
+            tensor_parallel=tensor_parallel,
+            engine_args=_json_object("--engine-args", engine_args),
+        )
     teachers = tuple(teacher or ("procedural",))
     shared: dict[str, Any] = {"backend": backend, "timeout": timeout, "extra_body": extra_body}
     teacher_model = model_config(
@@ -162,67 +193,51 @@ def generate(
     )
     if resume:
         load_config(output)  # says so if there is no run to go on with
-    made = make_run(output, config, resume=resume, workers=workers, concurrency=concurrency)
+    made = make_run(output, config, resume=resume, workers=workers, concurrency=concurrency, on_ray=on_ray)
     report = _report_or_note(output)
     _print_run(output, config, made, report, as_json)
 
 
+def _json_object(option: str, text: str) -> dict[str, Any]:
+    from code_envs.errors import ConfigError
+
+    try:
+        found = msgspec.json.decode(text or "{}")
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{option} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f'{option} must be a JSON object, such as {{"max_model_len": 32768}}')
+    return found
+
+
 def make_run(
-    folder: Path, config: RunConfig, *, resume: bool, workers: int | None = None, concurrency: int = 32
+    folder: Path,
+    config: RunConfig,
+    *,
+    resume: bool,
+    workers: int | None = None,
+    concurrency: int = 32,
+    on_ray: RayEngine | None = None,
 ) -> list[Chain]:
     """Generate a run with a progress bar on a terminal, and a line for each chain elsewhere."""
     from code_envs import generation
     from code_envs.models import RESPONSES
 
-    if not config.asks_models:
-        with _progress(config.chains) as tell:
-            count = workers or len(os.sched_getaffinity(0))
-            return generation.generate(folder, config, resume=resume, workers=count, on_chain=tell)
-    factory = generation.ChainFactory(folder / RESPONSES, concurrency)
-    with factory, _progress(config.chains, lambda: factory.tokens) as tell:
-        return generation.generate(
-            folder, config, resume=resume, workers=workers or concurrency, make=factory, on_chain=tell
-        )
-
-
-@contextmanager
-def _progress(total: int, tokens: Callable[[], int] | None = None) -> Iterator[Callable[[Chain], None]]:
-    """Tell of each chain; with models also what became of the drafts, tokens per second and the time left."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console, pace = stderr(), _Pace(total, tokens)
-    if not console.is_terminal:
-        yield lambda chain: console.print(f"{pace.done + 1}/{total} {pace.add(chain)}", markup=False, soft_wrap=True)
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("making chains", total=total)
-        yield lambda chain: progress.update(task, advance=1, description=pace.add(chain))
-
-
-class _Pace:
-    """The yield so far and how fast it goes."""
-
-    def __init__(self, total: int, tokens: Callable[[], int] | None) -> None:
-        self.total, self.tokens, self.start = total, tokens, time.monotonic()
-        self.done = self.drafts = self.valid = 0
-
-    def add(self, chain: Chain) -> str:
-        """Count a chain, and describe it."""
-        self.done += 1
-        self.drafts += len(chain.drafts)
-        self.valid += sum(bool(draft.key) for draft in chain.drafts)
-        if self.tokens is None:
-            return _describe(chain)
-        seconds = max(time.monotonic() - self.start, 0.001)
-        share = f"{self.valid}/{self.drafts} drafts valid · " if self.drafts else ""
-        left = seconds / self.done * (self.total - self.done) / 60
-        return f"{_describe(chain)} · {share}{self.tokens() / seconds:,.0f} tokens/s · {left:.0f} min left"
-
-
-def _describe(chain: Chain) -> str:
-    rates = [f"{report.rate:.2f}" for problem in chain.problems for report in problem.measurements[-1:]]
-    return f"{chain.id}: {' → '.join(rates) or 'no valid problem'}"
+    count = workers or (concurrency if config.asks_models else len(os.sched_getaffinity(0)))
+    responses = folder / RESPONSES if config.asks_models else None
+    with generation.ChainFactory(responses, concurrency) as factory:
+        tokens = (lambda: (on_ray or factory).tokens) if config.asks_models else None
+        with telling(config.chains, tokens) as (tell, tell_resumed):
+            return generation.generate(
+                folder,
+                config,
+                resume=resume,
+                workers=count,
+                make=factory,
+                on_chain=tell,
+                on_resumed=tell_resumed,
+                engine=on_ray,
+            )
 
 
 def _report_or_note(folder: Path) -> Path | None:

@@ -309,6 +309,7 @@ def ray_cluster(address: str = "") -> Iterator[bool]:
     if ray.is_initialized():
         yield False
         return
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will do; otherwise it warns
     address = address or os.environ.get("RAY_ADDRESS", "") or "local"
     if address.startswith("ray://"):
         raise ConfigError("the run folder must be on a node of the cluster: start there, with the address auto.")
@@ -316,7 +317,7 @@ def ray_cluster(address: str = "") -> Iterator[bool]:
         _start_locally(ray)
     else:
         try:
-            ray.init(address=address, log_to_driver=False)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise RunError(f"there is no Ray cluster at {address!r}: {_cause(error)}") from error
     try:
@@ -330,7 +331,13 @@ def _start_locally(ray: Any) -> None:
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # 30 are too few on a busy machine
     for attempt in range(_STARTS):
         try:
-            ray.init(address="local", include_dashboard=False, log_to_driver=False, object_store_memory=_STORE_BYTES)
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                object_store_memory=_STORE_BYTES,
+            )
             return
         except Exception as error:
             ray.shutdown()
