@@ -310,6 +310,7 @@ def ray_cluster(address: str = "") -> Iterator[bool]:
         yield False
         return
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will do; otherwise it warns
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will do; otherwise it warns
     address = address or os.environ.get("RAY_ADDRESS", "") or "local"
     if address.startswith("ray://"):
         raise ConfigError("the run folder must be on a node of the cluster: start there, with the address auto.")
