@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import math
 import os
-import platform
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from code_envs.errors import CodeEnvsError, ConfigError, MissingExtra, RunError
+from code_envs.errors import ConfigError, MissingExtra, RunError
 from code_envs.generation.config import RunConfig
+from code_envs.generation.crew import Crew, Maker
 from code_envs.generation.factory import ChainFactory
 from code_envs.models import ModelConfig
-from code_envs.models.on_ray import AnswersRequests, RayStore, model_on_ray, start_engines, start_store
+from code_envs.models.on_ray import AnswersRequests, RayStore, last_line, model_on_ray, start_engines, start_store
 from code_envs.models.vllm import VllmEngine
 from code_envs.problem import Chain
 from code_envs.students import STUDENTS
 from code_envs.teacher import TEACHERS
 
-__all__ = ["ChainWorker", "RayEngine", "ray_cluster"]
+__all__ = ["RayEngine", "ray_cluster"]
 
-_TRIES = 5  # workers that one chain may lose before it is to blame
 _STARTS = 3  # of a local cluster: on a busy machine it may give up
-_SILENCE = 120.0  # seconds without any worker after which the user is told
 _STORE_BYTES = 200 * 2**20  # of the local object store: chains are small, and go through at once
-
-_log = logging.getLogger(__name__)
-
-Maker = Callable[[RunConfig, int], Chain]
 
 
 class RayEngine:
@@ -115,7 +106,7 @@ class RayEngine:
             asked = self.concurrency if config.asks_models else 1
             in_flight = min(self.in_flight or max(workers, asked), len(indexes))
             with self._shared(make, config, workers) as maker:
-                crew = _Crew(config, maker, min(workers, in_flight), in_flight)
+                crew = Crew(config, maker, min(workers, in_flight), in_flight)
                 try:
                     for index, text, tokens in crew.make(indexes):
                         self.tokens += tokens
@@ -160,136 +151,6 @@ class RayEngine:
         }
 
 
-class ChainWorker:
-    """A worker actor: makes chains, several at a time where they wait for models.
-
-    Args:
-        config: The run.
-        make: Makes a chain.
-        threads: Chains at a time.
-    """
-
-    def __init__(self, config: RunConfig, make: Maker, threads: int) -> None:
-        self._config, self._make = config, make
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="code-envs-chain")
-
-    async def ready(self) -> tuple[str, str]:
-        """What chains depend on beside the configuration: the versions of code-envs and of Python."""
-        return _versions()
-
-    async def make(self, index: int) -> tuple[str, int]:
-        """Make a chain; returns it as JSON, with the tokens that this worker has used so far."""
-        chain = await asyncio.get_running_loop().run_in_executor(self._threads, self._make, self._config, index)
-        return chain.to_json(), getattr(self._make, "tokens", 0)
-
-
-class _Crew:
-    """The workers of a run, and what each of them is at.
-
-    Args:
-        config: The run.
-        make: Makes a chain.
-        count: Workers.
-        in_flight: Chains at a time, over all workers.
-    """
-
-    def __init__(self, config: RunConfig, make: Maker, count: int, in_flight: int) -> None:
-        import ray
-
-        self._ray, self._config = ray, config
-        self._room = math.ceil(in_flight / count)
-        self._in_flight = in_flight
-        options = {"num_cpus": 1, "max_concurrency": self._room + 1, "scheduling_strategy": "SPREAD"}
-        shared = ray.put(make)
-        self._start = partial(ray.remote(ChainWorker).options(**options).remote, config, shared, self._room)
-        self._starting: dict[Any, Any] = {}
-        self._load: dict[Any, int] = {}
-        self._tokens: dict[Any, int] = {}
-        self._busy: dict[Any, tuple[Any, int]] = {}
-        self._waiting: deque[int] = deque()
-        self._lost: Counter[int] = Counter()
-        for _ in range(count):
-            self._hire()
-
-    @property
-    def actors(self) -> list[Any]:
-        """All workers that live or are about to."""
-        return [*self._starting.values(), *self._load]
-
-    def make(self, indexes: Sequence[int]) -> Iterator[tuple[int, str, int]]:
-        """Hand out the index of each chain, the chain as JSON, and the tokens used since the last."""
-        self._waiting = deque(indexes)
-        while self._waiting or self._busy:
-            ready, _ = self._ray.wait([*self._busy, *self._starting], num_returns=1, timeout=_SILENCE)
-            if not ready and not self._load:
-                _log.warning("no worker has started yet: is there a free CPU in the cluster?")
-            for ref in ready:
-                if ref in self._starting:
-                    self._welcome(ref)
-                else:
-                    yield from self._finish(ref)
-            self._hand_out()
-
-    def _hire(self) -> None:
-        worker = self._start()
-        self._starting[worker.ready.remote()] = worker
-
-    def _welcome(self, ref: Any) -> None:
-        worker = self._starting.pop(ref)
-        try:
-            found = self._ray.get(ref)
-        except self._ray.exceptions.RayError as error:
-            if not self._load and not self._starting:
-                raise RunError(f"no worker can start on the cluster: {_cause(error)}") from error
-            return
-        if tuple(found) != _versions():
-            raise RunError(
-                f"a node of the cluster has code-envs {found[0]} on Python {found[1]}, this one has "
-                f"{' on Python '.join(_versions())}. Chains depend on both: install the same everywhere."
-            )
-        self._load[worker] = self._tokens[worker] = 0
-
-    def _hand_out(self) -> None:
-        """Give waiting chains to the workers that have the fewest."""
-        while self._waiting and self._load and len(self._busy) < self._in_flight:
-            worker = min(self._load, key=self._load.__getitem__)
-            if self._load[worker] >= self._room:
-                return
-            index = self._waiting.popleft()
-            self._load[worker] += 1
-            self._busy[worker.make.remote(index)] = worker, index
-
-    def _finish(self, ref: Any) -> Iterator[tuple[int, str, int]]:
-        worker, index = self._busy.pop(ref)
-        try:
-            text, tokens = self._ray.get(ref)
-        except self._ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, CodeEnvsError):
-                raise error.cause from error
-            raise
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
-            self._retry(worker, index, error)
-            return
-        used = max(0, tokens - self._tokens.get(worker, tokens))
-        if worker in self._load:
-            self._load[worker] -= 1
-            self._tokens[worker] = max(tokens, self._tokens[worker])
-        yield index, text, used
-
-    def _retry(self, worker: Any, index: int, error: Exception) -> None:
-        """A worker is gone, or out of reach: another takes its place, and others its chains."""
-        if self._load.pop(worker, None) is not None:
-            self._ray.kill(worker)  # it may live on the other side of a broken network
-            self._hire()
-        self._lost[index] += 1
-        if self._lost[index] >= _TRIES:
-            raise RunError(
-                f"{_TRIES} workers died while they made chain {self._config.id_of(index)}, maybe for lack of "
-                f"memory: {_cause(error)}. Resume the run with fewer chains in flight."
-            ) from error
-        self._waiting.appendleft(index)
-
-
 @contextmanager
 def ray_cluster(address: str = "") -> Iterator[bool]:
     """Be connected to a Ray cluster; a connection that is there already is used, and stays.
@@ -320,7 +181,7 @@ def ray_cluster(address: str = "") -> Iterator[bool]:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise RunError(f"there is no Ray cluster at {address!r}: {_cause(error)}") from error
+            raise RunError(f"there is no Ray cluster at {address!r}: {last_line(error)}") from error
     try:
         yield address == "local"
     finally:
@@ -343,7 +204,7 @@ def _start_locally(ray: Any) -> None:
         except Exception as error:
             ray.shutdown()
             if attempt == _STARTS - 1:
-                raise RunError(f"Ray cannot be started on this machine: {_cause(error)}") from error
+                raise RunError(f"Ray cannot be started on this machine: {last_line(error)}") from error
             time.sleep(2 + 3 * attempt)
 
 
@@ -362,12 +223,3 @@ def _uses_vllm(config: RunConfig) -> bool:
 
 def _on_vllm(config: ModelConfig | None) -> bool:
     return config is not None and config.backend == "vllm"
-
-
-def _versions() -> tuple[str, str]:
-    return version("code-envs"), platform.python_version()
-
-
-def _cause(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__

@@ -14,7 +14,16 @@ from code_envs.models.base import Completion, Model, ModelConfig, Request
 from code_envs.models.cache import FileStore
 from code_envs.models.looped import LoopedModel
 
-__all__ = ["AnswersRequests", "EngineActor", "RayModel", "RayStore", "model_on_ray", "start_engines", "start_store"]
+__all__ = [
+    "AnswersRequests",
+    "EngineActor",
+    "RayModel",
+    "RayStore",
+    "last_line",
+    "model_on_ray",
+    "start_engines",
+    "start_store",
+]
 
 _AWAY = 5.0  # seconds that an engine which has just failed is passed over
 _PATIENCE = 1800.0  # seconds: weights of the largest models take minutes to load again
@@ -84,7 +93,7 @@ def start_engines(name: str, make: Callable[[], AnswersRequests], count: int, gp
             return engines
         except ray.exceptions.RayError as error:
             fault = error
-    raise ModelError(f"no engine of {name!r} can start: {_last_line(fault)}") from fault
+    raise ModelError(f"no engine of {name!r} can start: {last_line(fault)}") from fault
 
 
 class RayModel(LoopedModel):
@@ -116,7 +125,7 @@ class RayModel(LoopedModel):
                 return completion
             except RayActorError as error:
                 if time.monotonic() > give_up:
-                    text = f"the engines of {self.name!r} keep dying: {_last_line(error)}"
+                    text = f"the engines of {self.name!r} keep dying: {last_line(error)}"
                     raise ModelError(f"{text}. Resume the run when they work.") from error
                 self._away_until[place] = time.monotonic() + _AWAY
                 if min(self._away_until) > time.monotonic():
@@ -181,6 +190,7 @@ def model_on_ray(engines: Mapping[str, Sequence[Any]], config: ModelConfig, conc
     return RayModel(config, engines[config.model]) if config.model in engines else make_model(config, concurrency)
 
 
-def _last_line(error: BaseException) -> str:
+def last_line(error: BaseException) -> str:
+    """The last line of what Ray says, which is what happened; above it are traces of other processes."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:300] if lines else type(error).__name__
