@@ -36,6 +36,7 @@ class VllmEngine:
         self._engine = AsyncLLMEngine.from_engine_args(AsyncEngineArgs(model=model, **settings))
         self._params, self._whole = SamplingParams, RequestOutputKind.FINAL_ONLY
         self._numbers = itertools.count()
+        self._refusals = (ValueError, *_client_errors())
 
     async def complete(self, request: Request, timeout: float) -> Completion:
         """Answer one request.
@@ -53,7 +54,7 @@ class VllmEngine:
                 output = await self._generate(request)
         except TimeoutError:
             return Completion(text="", finish=Finish.TIMEOUT, note=f"no reply within {timeout:g} seconds")
-        except ValueError as error:  # a prompt that is too long, a setting that is out of range
+        except self._refusals as error:  # a prompt that is too long, a setting that is out of range
             return Completion(text="", finish=Finish.REJECTED, note=" ".join(str(error).split())[:200])
         except Exception as error:
             if self._engine.errored:
@@ -103,6 +104,15 @@ class VllmModel(LoopedModel):
 
     async def _shut(self) -> None:
         self._engine.close()
+
+
+def _client_errors() -> tuple[type[Exception], ...]:
+    """What newer versions of vLLM raise for a request that they do not take."""
+    try:
+        from vllm.exceptions import VLLMClientError
+    except ImportError:
+        return ()
+    return (VLLMClientError,)
 
 
 def _settings(sampling: Sampling, seed: int) -> dict[str, Any]:
