@@ -33,7 +33,6 @@ from code_envs.problem import Case, Chain, Lineage, Mode, Problem
 pytestmark = [
     pytest.mark.extra,
     pytest.mark.slow,
-    pytest.mark.xdist_group("ray"),  # with --dist loadgroup: one cluster, not one for each process
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 CPUS = 4  # as Ray counts them: the workers here wait more than they work
