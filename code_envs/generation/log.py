@@ -39,9 +39,10 @@ class ChainLog:
         self._early = {index: chain for index, chain in _early(folder / AHEAD, config) if index >= len(self.chains)}
         self.found = [*self.chains, *self._early.values()]
         """What was there already."""
-        # a kill between two writes leaves chains in both files, or some whose turn has come
-        replace_file(folder / AHEAD, "".join(chain.to_json() + "\n" for chain in self._early.values()))
-        self._file, self._ahead = (folder / CHAINS).open("ab"), (folder / AHEAD).open("ab")
+        if (folder / AHEAD).exists():  # a kill between two writes leaves chains in both files
+            replace_file(folder / AHEAD, "".join(chain.to_json() + "\n" for chain in self._early.values()))
+        self._file = (folder / CHAINS).open("ab")
+        self._ahead = (folder / AHEAD).open("ab") if self._early else None
         self._advance()
 
     @property
@@ -55,6 +56,7 @@ class ChainLog:
         if index == len(self.chains):
             self._advance()
         else:
+            self._ahead = self._ahead or (self._folder / AHEAD).open("ab")
             self._ahead.write(chain.to_json().encode() + b"\n")
             self._ahead.flush()  # no sync: a power cut costs making it again
 
@@ -65,7 +67,7 @@ class ChainLog:
             self.chains.append(chain)
         self._file.flush()
         os.fsync(self._file.fileno())
-        if not self._early:
+        if self._ahead is not None and not self._early:
             self._ahead.truncate(0)
 
     def __enter__(self) -> Self:
@@ -73,9 +75,10 @@ class ChainLog:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._file.close()
-        self._ahead.close()
+        if self._ahead is not None:
+            self._ahead.close()
         if kind is None and not self._early:
-            (self._folder / AHEAD).unlink()
+            (self._folder / AHEAD).unlink(missing_ok=True)
 
 
 def _in_order(path: Path, config: RunConfig) -> list[Chain]:

@@ -21,7 +21,7 @@ def test_every_order_gives_the_same_file_and_nothing_is_lost_in_between(tmp_path
         assert sorted(chain.id for chain in log.found) == sorted(CHAIN[i].id for i in order[:done])
         assert log.missing == sorted(order[done:])
         log.add(index, CHAIN[index])
-        log._file.close(), log._ahead.close()
+        log.__exit__(KeyboardInterrupt)  # closes the files, and does nothing more
     with ChainLog(tmp_path, CONFIG) as log:
         assert log.chains == CHAIN
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"chains.jsonl": WHOLE}
