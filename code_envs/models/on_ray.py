@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +26,10 @@ __all__ = [
     "start_store",
 ]
 
+_log = logging.getLogger(__name__)
 _AWAY = 5.0  # seconds that an engine which has just failed is passed over
 _PATIENCE = 1800.0  # seconds: weights of the largest models take minutes to load again
+_SILENCE = 120.0  # seconds without an engine after which the user is told
 _AT_ONCE = 1000  # calls that an actor takes; the engine itself decides how many it batches
 
 
@@ -87,7 +90,10 @@ def start_engines(name: str, make: Callable[[], AnswersRequests], count: int, gp
     engines = [actor.remote(make) for _ in range(count)]
     pending = [engine.ready.remote() for engine in engines]
     while pending:
-        done, pending = ray.wait(pending, num_returns=1)
+        done, pending = ray.wait(pending, num_returns=1, timeout=_SILENCE)
+        if not done:
+            _log.warning("no engine of %r is ready yet: weights are loading, or no node has %g free GPUs", name, gpus)
+            continue
         try:
             ray.get(done)
             return engines
