@@ -226,7 +226,7 @@ def test_a_killed_worker_costs_a_retry_and_no_chain(cluster, tmp_path):
     generate(tmp_path / "run", config, make=make, engine=RayEngine(workers=2, in_flight=6), on_chain=told.append)
     assert (tmp_path / "died-7").exists()
     assert (tmp_path / "died-20").exists()
-    assert sorted(chain.id for chain in told) == [config.id_of(index) for index in range(30)]
+    assert sorted(chain.id for chain in told) == sorted(config.id_of(index) for index in range(30))
     generate(tmp_path / "whole", config, make=scripted)
     assert contents(tmp_path / "run") == contents(tmp_path / "whole")
 
