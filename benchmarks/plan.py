@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -162,16 +163,9 @@ def measure_cpu(attempts: int, problems: int = 6, seed: int = 0) -> tuple[float,
             for index in range(problems):
                 problem = teacher.propose(np.random.default_rng([seed, number, index]), mode=mode, level=index % 10)
                 replies = [reply for reply in student.answer([prompt(problem)] * attempts, seed=index) if reply]
-                costs.append(
-                    (
-                        _cpu_of(lambda problem=problem: validate(problem, executor)),
-                        _cpu_of(
-                            lambda problem=problem, replies=replies: grade_batch(
-                                [(problem, r) for r in replies], executor
-                            )
-                        ),
-                    )
-                )
+                given = [(problem, reply) for reply in replies]
+                checked = _cpu_of(partial(validate, problem, executor))
+                costs.append((checked, _cpu_of(partial(grade_batch, given, executor))))
             validating.append(float(np.median([first for first, _ in costs])))
             grading.append(float(np.median([second for _, second in costs])))
     return float(np.mean(validating)), float(np.mean(grading))

@@ -36,7 +36,7 @@ class VllmEngine:
         self._engine = AsyncLLMEngine.from_engine_args(AsyncEngineArgs(model=model, **settings))
         self._params, self._whole = SamplingParams, RequestOutputKind.FINAL_ONLY
         self._numbers = itertools.count()
-        self._refusals = (ValueError, *_client_errors())
+        self._refusals: tuple[type[Exception], ...] = (ValueError, *_client_errors())
 
     async def complete(self, request: Request, timeout: float) -> Completion:
         """Answer one request.
