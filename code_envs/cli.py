@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from code_envs.commands import curricula, demo, doctor, environments, measuring, rollouts, runs
+from code_envs.commands import curricula, demo, doctor, environments, generating, measuring, rollouts, runs
 from code_envs.errors import CodeEnvsError, ExecutorError, ModelError, ProposalFailed
 
 __all__ = ["app", "main"]
@@ -45,7 +45,7 @@ app.command("list")(environments.list_names)
 app.command("show")(environments.show)
 app.command("play")(environments.play)
 app.command("check")(environments.check)
-app.command("generate")(runs.generate)
+app.command("generate")(generating.generate)
 app.command("measure")(measuring.measure)
 app.command("export")(runs.export)
 app.command("validate")(runs.validate)

@@ -16,14 +16,24 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from code_envs.errors import ConfigError, MissingExtra, ProblemError, UnknownName
+from code_envs.errors import ConfigError, MissingExtra, ProblemError, RunError, UnknownName
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["COLUMNS", "FORMATS", "dataset_card", "from_dataset", "split_problems", "to_dataset", "to_rows", "write"]
+__all__ = [
+    "COLUMNS",
+    "FORMATS",
+    "dataset_card",
+    "from_dataset",
+    "push",
+    "split_problems",
+    "to_dataset",
+    "to_rows",
+    "write",
+]
 
 FORMATS = ("jsonl", "parquet", "hf")
 COLUMNS = {
@@ -226,6 +236,39 @@ def write(
     card = folder / "README.md"
     card.write_text(dataset_card(splits, kind, about), encoding="utf-8")
     return [*paths, card]
+
+
+def push(folder: str | Path, paths: Iterable[Path], repository: str, *, private: bool = False) -> str:
+    """Upload a dataset folder to the Hugging Face hub, or to the server that ``HF_ENDPOINT`` names.
+
+    The token is the one of ``hf auth login``, or ``HF_TOKEN``.
+
+    Args:
+        folder: The folder that :func:`write` wrote.
+        paths: What it wrote, as ``jsonl`` or ``parquet``; nothing else is uploaded.
+        repository: The dataset, such as ``someone/problems``; made if it does not exist.
+        private: Make it private.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        MissingExtra: huggingface_hub is not installed.
+        RunError: The server does not take it.
+    """
+    try:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+    except ImportError as error:
+        raise MissingExtra("huggingface_hub", "hf") from error
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    api = HfApi()
+    try:
+        where = api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+        api.upload_folder(repo_id=repository, repo_type="dataset", folder_path=folder, allow_patterns=names)
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError) as error:
+        raise RunError(f"{repository} cannot be pushed: {' '.join(str(error).split())}") from error
+    return str(where)
 
 
 def _write_split(rows: Sequence[Mapping[str, Any]], path: Path, kind: str) -> Path:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from code_envs.commands.generating import make_run
 from code_envs.commands.output import AsJson, SeedOption, legible, percent, print_json, show_table
-from code_envs.commands.runs import make_run
 
 if TYPE_CHECKING:
     from code_envs.generation import RunConfig

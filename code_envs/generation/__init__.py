@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from code_envs.generation.config import CONFIG, RunConfig, load_config
 from code_envs.generation.factory import ChainFactory
+from code_envs.generation.log import CHAINS
+from code_envs.generation.on_ray import RayEngine
 from code_envs.generation.remeasure import remeasure
-from code_envs.generation.runs import CHAINS, ChainMaker, generate, in_order
+from code_envs.generation.runs import ChainMaker, Engine, generate, in_order
 from code_envs.generation.selection import REMOVED, Selection, distinct, kept, load_removals
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     "REMOVED",
     "ChainFactory",
     "ChainMaker",
+    "Engine",
+    "RayEngine",
     "RunConfig",
     "Selection",
     "distinct",

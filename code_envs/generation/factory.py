@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from code_envs.errors import ProposalFailed, UnknownName
 from code_envs.executor import Executor, shared_executor
 from code_envs.generation.config import RunConfig
-from code_envs.models import CachedModel, Model, ModelConfig, make_model
+from code_envs.models import CachedModel, Model, ModelConfig, Store, make_model
 from code_envs.problem import Chain
 from code_envs.students import STUDENTS, ModelStudent, Student, make_student
 from code_envs.teacher import TEACHERS, DuetTeacher, ModelTeacher, Teacher, make_chain, make_teacher, take_notes
@@ -39,14 +40,24 @@ class ChainFactory:
     models, teachers and sandboxes are made there on first use.
 
     Args:
-        responses: The store of the models' replies; None asks every time.
+        responses: The store of the models' replies, or the path of its file; None asks every time.
         concurrency: Requests under way at a time, for each server.
+        programs: Programs that run at a time, in a sandbox of its own; None takes the one that this
+            process shares, and one program at a time in a worker process.
+        connect: Makes a model from its configuration and the concurrency.
     """
 
-    def __init__(self, responses: str | Path | None = None, concurrency: int = 32) -> None:
-        self.responses, self.concurrency = responses, concurrency
+    def __init__(
+        self,
+        responses: Store | str | Path | None = None,
+        concurrency: int = 32,
+        programs: int | None = None,
+        connect: Callable[[ModelConfig, int], Model] = make_model,
+    ) -> None:
+        self.responses, self.concurrency, self.programs, self.connect = responses, concurrency, programs, connect
         self._lock, self._local = threading.Lock(), threading.local()
         self._models: dict[tuple[ModelConfig, str], Model] = {}
+        self._executor: Executor | None = None
 
     def __call__(self, config: RunConfig, index: int) -> Chain:
         """Make chain ``index``; it is without problems if the teacher finds no valid one.
@@ -99,18 +110,27 @@ class ChainFactory:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.responses, self.concurrency)
+        return type(self), (self.responses, self.concurrency, self.programs, self.connect)
 
     def _workshop(self, config: RunConfig, teacher: str) -> _Workshop:
         """Teachers learn while they make a chain: each thread has its own."""
         shops: dict[tuple[RunConfig, str], _Workshop] = self._local.__dict__.setdefault("shops", {})
         if (config, teacher) not in shops:
-            # a worker process is one of many: it needs no pool of its own
-            executor = Executor(workers=1) if multiprocessing.parent_process() else shared_executor()
+            executor = self._sandbox()
             made = self._teacher(config, teacher, executor)
             student = self._student(config, executor)
             shops[config, teacher] = _Workshop(made, student, executor, json.dumps(made.state_dict()))
         return shops[config, teacher]
+
+    def _sandbox(self) -> Executor:
+        """One for all threads; a worker process is one of many, and needs no whole pool."""
+        programs = self.programs or (1 if multiprocessing.parent_process() else None)
+        if programs is None:
+            return shared_executor()
+        with self._lock:
+            if self._executor is None:
+                self._executor = Executor(workers=programs)
+            return self._executor
 
     def _teacher(self, config: RunConfig, name: str, executor: Executor) -> Teacher:
         first = self._one_teacher(config, name, executor)
@@ -138,6 +158,6 @@ class ChainFactory:
         """One model for all threads, so that its bound on concurrency holds for all of them."""
         with self._lock:
             if (config, role) not in self._models:
-                model = make_model(config, self.concurrency)
+                model = self.connect(config, self.concurrency)
                 self._models[config, role] = CachedModel(model, self.responses, role) if self.responses else model
             return self._models[config, role]

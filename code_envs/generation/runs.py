@@ -1,9 +1,10 @@
 """Runs: folders of generated chains that survive being killed at any moment.
 
-A run folder holds ``config.toml``, written first; ``chains.jsonl``, only ever appended to;
+A run folder holds ``config.toml``, written first; ``chains.jsonl``, only ever appended to, in order; while
+chains finish out of order, ``ahead.jsonl`` with those whose turn is yet to come;
 ``problems.jsonl`` and, with filters, ``removed.jsonl``, derived from it at the end; ``report.html``;
 and, where models take part, ``responses.sqlite``, the store of their replies. Chain ``i`` depends on
-the configuration and ``i`` alone, so a resumed run ends with the same bytes as one that was never
+the configuration and ``i`` alone, wherever it is made, so a resumed run ends with the same bytes as one that was never
 interrupted, and pays for no reply twice.
 """
 
@@ -15,27 +16,27 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from code_envs.errors import ProblemError, RunError
-from code_envs.folders import claimed, cut_torn_line, read_toml, replace_file, to_toml
+from code_envs.errors import RunError
+from code_envs.folders import claimed, read_toml, replace_file, to_toml
 from code_envs.generation.config import CONFIG, RunConfig, to_table
 from code_envs.generation.factory import ChainFactory
+from code_envs.generation.log import ChainLog
 from code_envs.generation.selection import REMOVED, Selection
 from code_envs.models import RESPONSES
-from code_envs.problem import PROBLEMS, Chain, load_chains
+from code_envs.problem import PROBLEMS, Chain
 
-__all__ = ["CHAINS", "ChainMaker", "generate", "in_order"]
+__all__ = ["ChainMaker", "Engine", "generate", "in_order"]
 
-CHAINS = "chains.jsonl"
 _ELSEWHERE = (".base_url", ".timeout")  # a run may go on with the same model at another server
 
 ItemT = TypeVar("ItemT")
@@ -43,6 +44,8 @@ ResultT = TypeVar("ResultT")
 
 
 ChainMaker = Callable[[RunConfig, int], Chain]
+Engine = Callable[[RunConfig, Sequence[int], ChainMaker], Generator[tuple[int, Chain], None, None]]
+"""Makes the chains with some indexes, and hands them out with their index as they finish."""
 
 
 def generate(
@@ -53,6 +56,8 @@ def generate(
     workers: int = 1,
     make: ChainMaker | None = None,
     on_chain: Callable[[Chain], None] | None = None,
+    on_resumed: Callable[[Chain], None] | None = None,
+    engine: Engine | None = None,
 ) -> list[Chain]:
     """Make the chains of a run, or those that are still missing.
 
@@ -65,7 +70,10 @@ def generate(
             this process: so many chains are under way at a time.
         make: Makes chain ``index``; must depend on its arguments alone. A :class:`ChainFactory`
             with a store of replies in the folder if None.
-        on_chain: Called with every chain, those of the resumed run first.
+        on_chain: Called with every chain as it finishes.
+        on_resumed: Called before with those that the folder holds already; ``on_chain`` if None.
+        engine: Where chains are made, such as :class:`code_envs.generation.on_ray.RayEngine`; None for
+            ``workers`` of this machine. The folder's content does not depend on it.
 
     Returns:
         All chains of the run, in order; a chain that came to nothing is there, but empty.
@@ -76,19 +84,18 @@ def generate(
         ModelError: A model cannot be used; resume the run when it can.
     """
     folder, choose = Path(folder), Selection(config)  # before anything is made: a filter may be missing
+    tell = on_chain or (lambda _: None)
+    work: Engine = engine or partial(_made_here, workers)
     with claimed(folder, CONFIG), _maker(make, folder, config) as maker:
         _settle(folder, config, resume)
-        chains = _recover(folder / CHAINS, config)
-        tell = on_chain or (lambda _: None)
-        for chain in chains:
-            tell(chain)
-        with (folder / CHAINS).open("ab") as file:
-            for chain in _made(config, range(len(chains), config.chains), workers, maker):
-                file.write(chain.to_json().encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-                chains.append(chain)
-                tell(chain)
+        with ChainLog(folder, config) as log:
+            for chain in log.found:
+                (on_resumed or tell)(chain)
+            with closing(work(config, log.missing, maker)) as made:
+                for index, chain in made:
+                    log.add(index, chain)
+                    tell(chain)
+            chains = log.chains
         problems, removals = choose(chains)
         if choose.filters:
             replace_file(folder / REMOVED, "".join(msgspec.json.encode(one).decode() + "\n" for one in removals))
@@ -105,7 +112,15 @@ def _maker(make: ChainMaker | None, folder: Path, config: RunConfig) -> Iterator
         yield factory
 
 
-def _made(config: RunConfig, indexes: Sequence[int], workers: int, make: ChainMaker) -> Iterator[Chain]:
+def _made_here(
+    workers: int, config: RunConfig, indexes: Sequence[int], make: ChainMaker
+) -> Generator[tuple[int, Chain], None, None]:
+    yield from zip(indexes, _in_processes_or_threads(config, indexes, workers, make), strict=True)
+
+
+def _in_processes_or_threads(
+    config: RunConfig, indexes: Sequence[int], workers: int, make: ChainMaker
+) -> Iterator[Chain]:
     """Make chains and hand them out in order."""
     workers = min(workers, len(indexes))
     if workers <= 1:
@@ -200,22 +215,3 @@ def _flat(table: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]
             yield from _flat(value, f"{head}{name}.")
         elif value is not None:
             yield head + name, value
-
-
-def _recover(path: Path, config: RunConfig) -> list[Chain]:
-    """Read the chains that are there; a last line without its end was being written: drop it."""
-    if not path.exists():
-        return []
-    cut_torn_line(path)
-    try:
-        chains = list(load_chains(path))
-    except ProblemError as error:
-        raise RunError(
-            f"{error}. The file was changed; remove that line and all after it to go on from there."
-        ) from error
-    if len(chains) > config.chains:
-        raise RunError(f"{path} holds {len(chains)} chains, more than the {config.chains} of its run.")
-    for index, chain in enumerate(chains):
-        if chain.id != config.id_of(index):
-            raise RunError(f"{path}:{index + 1}: expected chain {config.id_of(index)}, found {chain.id}.")
-    return chains

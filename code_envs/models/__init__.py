@@ -1,4 +1,4 @@
-"""Language models behind one small interface: a server, vLLM in process, and a store of replies."""
+"""Language models behind one small interface: a server, vLLM in process or on Ray, and a store of replies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from code_envs.errors import UnknownName
 from code_envs.models.base import Completion, Finish, Message, Model, ModelConfig, OnDone, Request, Sampling
-from code_envs.models.cache import RESPONSES, CachedModel, Usage, usage_of
+from code_envs.models.cache import RESPONSES, CachedModel, FileStore, Store, Usage, usage_of
 from code_envs.models.openai import OpenAIModel
 from code_envs.models.vllm import VllmModel
 
@@ -15,6 +15,7 @@ __all__ = [
     "RESPONSES",
     "CachedModel",
     "Completion",
+    "FileStore",
     "Finish",
     "Message",
     "Model",
@@ -23,6 +24,7 @@ __all__ = [
     "OpenAIModel",
     "Request",
     "Sampling",
+    "Store",
     "Usage",
     "VllmModel",
     "make_model",

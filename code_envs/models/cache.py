@@ -11,13 +11,14 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from code_envs.errors import RunError
 from code_envs.models.base import Completion, Finish, Model, OnDone, Request
 
-__all__ = ["RESPONSES", "CachedModel", "Usage", "usage_of"]
+__all__ = ["RESPONSES", "CachedModel", "FileStore", "Store", "Usage", "usage_of"]
 
 RESPONSES = "responses.sqlite"
 """The file of a run folder that holds the replies of its models."""
@@ -49,6 +50,58 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class Store(Protocol):
+    """Where replies are kept; may be used from several threads."""
+
+    def find(self, keys: Sequence[str]) -> dict[str, Completion]:
+        """The replies that are known, by key."""
+        ...
+
+    def keep(self, key: str, role: str, model: str, completion: Completion) -> None:
+        """Keep a reply; when this returns, a killed process loses it no more. A known key stays as it is."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
+        ...
+
+
+class FileStore:
+    """Replies in a SQLite file.
+
+    Args:
+        path: The file; made if it does not exist.
+
+    Raises:
+        RunError: The file is something else.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._lock, self._file = threading.Lock(), _open(Path(path))
+
+    def find(self, keys: Sequence[str]) -> dict[str, Completion]:
+        """The replies that are known, by key."""
+        found = {}
+        with self._lock:
+            for key in keys:
+                row = self._file.execute("SELECT completion FROM responses WHERE key = ?", (key,)).fetchone()
+                if row:
+                    found[key] = msgspec.json.decode(row[0], type=Completion)
+        return found
+
+    def keep(self, key: str, role: str, model: str, completion: Completion) -> None:
+        """Keep a reply, unless there is one."""
+        tokens = completion.prompt_tokens, completion.completion_tokens
+        row = (key, role, model, msgspec.json.encode(completion).decode(), *tokens, completion.seconds)
+        with self._lock, self._file:
+            self._file.execute("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._file.close()
+
+
 class CachedModel:
     """A model that remembers its replies by model, messages, sampling and seed.
 
@@ -56,32 +109,32 @@ class CachedModel:
 
     Args:
         model: Answers what is not known yet.
-        path: The SQLite file; made if it does not exist.
+        store: Where the replies are kept, or the path of a :class:`FileStore`.
         role: Whose tokens are counted, see :class:`Usage`.
 
     Raises:
         RunError: The file is something else.
     """
 
-    def __init__(self, model: Model, path: str | Path, role: str = "") -> None:
+    def __init__(self, model: Model, store: Store | str | Path, role: str = "") -> None:
         self.model, self.name, self.role = model, model.name, role
         self.hits = 0
         """Replies that came from the store."""
         self.tokens = 0
         """Tokens of the others, read and written."""
         self._lock = threading.Lock()
-        self._file = _open(Path(path))
+        self._store = FileStore(store) if isinstance(store, str | Path) else store
 
     def complete(self, requests: Sequence[Request], on_done: OnDone | None = None) -> list[Completion]:
         """Answer each request, from the store where it is known; equal requests are asked once."""
         keys = [_key(self.name, request) for request in requests]
-        found = {key: known for key in dict.fromkeys(keys) if (known := self._get(key)) is not None}
+        found = self._store.find(list(dict.fromkeys(keys)))
         self.hits += sum(key in found for key in keys)
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in found}
         names = list(missing)
 
         def store(place: int, completion: Completion) -> None:
-            self._put(names[place], completion)
+            self._keep(names[place], completion)
 
         completions = self.model.complete(list(missing.values()), store) if missing else []
         found |= dict(zip(names, completions, strict=True))
@@ -92,27 +145,17 @@ class CachedModel:
         return answers
 
     def close(self) -> None:
-        """Close the file, and the model if it can be closed."""
+        """Close the store, and the model if it can be closed."""
         close = getattr(self.model, "close", None)
         if close is not None:
             close()
-        with self._lock:
-            self._file.close()
+        self._store.close()
 
-    def _get(self, key: str) -> Completion | None:
-        with self._lock:
-            row = self._file.execute("SELECT completion FROM responses WHERE key = ?", (key,)).fetchone()
-        return msgspec.json.decode(row[0], type=Completion) if row else None
-
-    def _put(self, key: str, completion: Completion) -> None:
+    def _keep(self, key: str, completion: Completion) -> None:
         with self._lock:
             self.tokens += completion.prompt_tokens + completion.completion_tokens
-        if completion.finish is Finish.TIMEOUT:
-            return
-        tokens = completion.prompt_tokens, completion.completion_tokens
-        row = (key, self.role, self.name, msgspec.json.encode(completion).decode(), *tokens, completion.seconds)
-        with self._lock, self._file:
-            self._file.execute("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        if completion.finish is not Finish.TIMEOUT:
+            self._store.keep(key, self.role, self.name, completion)
 
 
 def usage_of(path: str | Path) -> list[Usage]:

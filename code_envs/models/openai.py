@@ -1,35 +1,31 @@
 """Models behind a server that speaks OpenAI's chat protocol: vLLM, SGLang, llama.cpp, a hosted service.
 
 The official client keeps the connections and retries what may pass (429, 5xx, broken connections)
-with exponential backoff, and as the server's ``Retry-After`` asks. One event loop in a thread of its
-own serves all threads that ask, with one bound on what is under way.
+with exponential backoff, and as the server's ``Retry-After`` asks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import os
-import threading
 import time
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from code_envs.errors import ConfigError, MissingExtra, ModelError
-from code_envs.models.base import Completion, Finish, ModelConfig, OnDone, Request
+from code_envs.models.base import Completion, Finish, ModelConfig, Request
+from code_envs.models.looped import LoopedModel
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 __all__ = ["OpenAIModel"]
 
-ResultT = TypeVar("ResultT")
 _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 _PAUSES = 60.0  # seconds that a request may spend waiting between tries
 _FATAL = (401, 403, 404)  # asking again, or something else, gives the same
 
 
-class OpenAIModel:
+class OpenAIModel(LoopedModel):
     """A model behind an OpenAI-compatible server.
 
     The key is read from ``OPENAI_API_KEY``; a server of your own needs none.
@@ -46,68 +42,15 @@ class OpenAIModel:
     """
 
     def __init__(self, config: ModelConfig, *, concurrency: int = 32, retries: int = 6, backoff: float = 0.5) -> None:
-        if concurrency < 1 or retries < 0:
-            raise ConfigError(f"give concurrency >= 1 and retries >= 0, not {concurrency} and {retries}")
-        self.config, self.name = config, config.model
+        if retries < 0:
+            raise ConfigError(f"retries is {retries}; it must not be negative")
+        client = _client(config, retries)
+        super().__init__(config.model, concurrency)
+        self.config, self._client = config, client
         self._retries, self._backoff = retries, backoff
-        self._client = _client(config, retries)
-        self._loop = asyncio.new_event_loop()
-        self._room = asyncio.Semaphore(concurrency)
-        self._thread = threading.Thread(target=self._loop.run_forever, name="code-envs-model", daemon=True)
-        self._thread.start()
 
-    def complete(self, requests: Sequence[Request], on_done: OnDone | None = None) -> list[Completion]:
-        """Answer each request; see :meth:`code_envs.models.base.Model.complete`."""
-        return self._wait(self._complete_all(requests, on_done))
-
-    def close(self) -> None:
-        """Close the connections and give up what is under way; closing twice is fine."""
-        if not self._loop.is_closed():
-            self._wait(self._close())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-
-    def __enter__(self) -> OpenAIModel:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _wait(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        if self._loop.is_closed():
-            work.close()
-            raise ModelError(f"model {self.name!r} was closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except concurrent.futures.CancelledError as error:
-            raise ModelError(f"model {self.name!r} was closed") from error
-        except BaseException:
-            future.cancel()  # an interrupt must not leave requests under way
-            raise
-
-    async def _close(self) -> None:
-        under_way = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+    async def _shut(self) -> None:
         await self._client.close()
-
-    async def _complete_all(self, requests: Sequence[Request], on_done: OnDone | None) -> list[Completion]:
-        async def one(index: int, request: Request) -> Completion:
-            async with self._room:
-                completion = await self._complete(request)
-            if on_done is not None:
-                on_done(index, completion)
-            return completion
-
-        tasks = [asyncio.ensure_future(one(*pair)) for pair in enumerate(requests)]
-        try:
-            return list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
 
     async def _complete(self, request: Request) -> Completion:
         import openai

@@ -1,65 +1,118 @@
-"""Models that vLLM runs in this process, batch by batch."""
+"""Models that vLLM runs: its own engine, which batches whatever is under way, in this process or in an actor."""
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import inspect
+import itertools
 import time
-from collections.abc import Sequence
 from typing import Any
 
-from code_envs.errors import MissingExtra
-from code_envs.models.base import Completion, Finish, ModelConfig, OnDone, Request, Sampling
+from code_envs.errors import MissingExtra, ModelError
+from code_envs.models.base import Completion, Finish, ModelConfig, Request, Sampling
+from code_envs.models.looped import LoopedModel
 
-__all__ = ["VllmModel"]
+__all__ = ["VllmEngine", "VllmModel"]
 
 
-class VllmModel:
-    """A model in process, through ``vllm.LLM.chat``.
-
-    Calls from several threads take turns: give it large batches. Needs a GPU, or vLLM's CPU build.
+class VllmEngine:
+    """One engine of vLLM, for any number of requests at a time. Needs a GPU, or vLLM's CPU build.
 
     Args:
-        config: The model and its sampling; ``extra_body`` holds further ``SamplingParams``.
-        engine: Keywords of ``vllm.LLM``, such as ``tensor_parallel_size``.
+        model: The folder or hub name of the weights.
+        settings: Keywords of ``vllm.AsyncEngineArgs``, such as ``tensor_parallel_size``.
+
+    Raises:
+        MissingExtra: vLLM is not installed.
+    """
+
+    def __init__(self, model: str, **settings: Any) -> None:
+        try:
+            from vllm import AsyncEngineArgs, AsyncLLMEngine, SamplingParams
+            from vllm.sampling_params import RequestOutputKind
+        except ImportError as error:
+            raise MissingExtra("vllm", "vllm") from error
+        self.name = model
+        self._engine = AsyncLLMEngine.from_engine_args(AsyncEngineArgs(model=model, **settings))
+        self._params, self._whole = SamplingParams, RequestOutputKind.FINAL_ONLY
+        self._numbers = itertools.count()
+        self._refusals: tuple[type[Exception], ...] = (ValueError, *_client_errors())
+
+    async def complete(self, request: Request, timeout: float) -> Completion:
+        """Answer one request.
+
+        Args:
+            request: What to answer; ``extra_body`` holds further ``SamplingParams``.
+            timeout: Seconds that the reply may take, the wait for its turn included.
+
+        Raises:
+            ModelError: The engine has died.
+        """
+        start = time.monotonic()
+        try:
+            async with asyncio.timeout(timeout):
+                output = await self._generate(request)
+        except TimeoutError:
+            return Completion(text="", finish=Finish.TIMEOUT, note=f"no reply within {timeout:g} seconds")
+        except self._refusals as error:  # a prompt that is too long, a setting that is out of range
+            return Completion(text="", finish=Finish.REJECTED, note=" ".join(str(error).split())[:200])
+        except Exception as error:
+            if self._engine.errored:
+                raise ModelError(f"the vLLM engine of {self.name!r} has died: {error}") from error
+            raise
+        return _completion(output, time.monotonic() - start)
+
+    async def _generate(self, request: Request) -> Any:
+        tokenizer = self._engine.get_tokenizer()
+        tokenizer = await tokenizer if inspect.isawaitable(tokenizer) else tokenizer  # as the version has it
+        effort = request.sampling.reasoning_effort
+        tokens = tokenizer.apply_chat_template(
+            list(request.messages),
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+            **({"reasoning_effort": effort} if effort else {}),
+        )
+        params = self._params(**_settings(request.sampling, request.seed), output_kind=self._whole)
+        number = f"code-envs-{next(self._numbers)}"
+        async for output in self._engine.generate({"prompt_token_ids": tokens}, params, number):
+            last = output
+        return last
+
+    def close(self) -> None:
+        """End the engine."""
+        self._engine.shutdown()
+
+
+class VllmModel(LoopedModel):
+    """A model in this process; requests of all threads share the engine's batch.
+
+    Args:
+        config: The model and its sampling.
+        engine: Keywords of ``vllm.AsyncEngineArgs``.
 
     Raises:
         MissingExtra: vLLM is not installed.
     """
 
     def __init__(self, config: ModelConfig, **engine: Any) -> None:
-        try:
-            from vllm import LLM, SamplingParams
-        except ImportError as error:
-            raise MissingExtra("vllm", "vllm") from error
-        self.config, self.name = config, config.model
-        self._llm = LLM(model=config.model, **engine)
-        self._params = SamplingParams
-        self._turn = threading.Lock()
+        self.config, self._engine = config, VllmEngine(config.model, **engine)
+        super().__init__(config.model)
 
-    def complete(self, requests: Sequence[Request], on_done: OnDone | None = None) -> list[Completion]:
-        """Answer each request; see :meth:`code_envs.models.base.Model.complete`."""
-        done: dict[int, Completion] = {}
-        for effort, places in _by_effort(requests).items():
-            chats = [list(requests[place].messages) for place in places]
-            params = [self._params(**_settings(requests[place].sampling, requests[place].seed)) for place in places]
-            template = {"reasoning_effort": effort} if effort else None
-            with self._turn:
-                start = time.monotonic()
-                outputs = self._llm.chat(chats, params, use_tqdm=False, chat_template_kwargs=template)
-                seconds = (time.monotonic() - start) / max(1, len(places))
-            done |= {place: _completion(output, seconds) for place, output in zip(places, outputs, strict=True)}
-        for place, completion in done.items():
-            if on_done is not None:
-                on_done(place, completion)
-        return [done[place] for place in range(len(requests))]
+    async def _complete(self, request: Request) -> Completion:
+        return await self._engine.complete(request, self.config.timeout)
+
+    async def _shut(self) -> None:
+        self._engine.close()
 
 
-def _by_effort(requests: Sequence[Request]) -> dict[str, list[int]]:
-    """The effort is part of the chat template, which is one for a batch."""
-    groups: dict[str, list[int]] = {}
-    for place, request in enumerate(requests):
-        groups.setdefault(request.sampling.reasoning_effort, []).append(place)
-    return groups
+def _client_errors() -> tuple[type[Exception], ...]:
+    """What newer versions of vLLM raise for a request that they do not take."""
+    try:
+        from vllm.exceptions import VLLMClientError
+    except ImportError:
+        return ()
+    return (VLLMClientError,)
 
 
 def _settings(sampling: Sampling, seed: int) -> dict[str, Any]:
