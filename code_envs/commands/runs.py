@@ -1,4 +1,4 @@
-"""``generate``, ``export`` and ``validate``: problems in files."""
+"""``generate`` and ``validate``: problems in files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from code_envs.models import Usage
     from code_envs.problem import Chain
 
-__all__ = ["export", "generate", "make_run", "validate"]
+__all__ = ["generate", "make_run", "validate"]
 
 Folder = Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")]
 
@@ -266,32 +266,6 @@ def _usage(folder: Path) -> list[Usage]:
     from code_envs.models import RESPONSES, usage_of
 
     return usage_of(folder / RESPONSES)
-
-
-def export(
-    *,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The dataset folder.")],
-    kind: Annotated[str, typer.Option("--format", help="jsonl, parquet or hf.")] = "jsonl",
-    eval_share: Annotated[float, typer.Option("--eval-share", help="The share that goes into a split eval.")] = 0.0,
-    seed: SeedOption = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Export the problems of a run as a dataset; siblings stay in one split."""
-    from code_envs.generation import CHAINS, load_config
-    from code_envs.integrations.huggingface_adapter import write
-    from code_envs.problem import load_chains, load_problems
-    from code_envs.report.card import describe_run
-
-    load_config(run)  # says so if this is no run
-    problems = list(load_problems(run))
-    chains = load_chains(run / CHAINS)
-    about = describe_run(run)
-    paths = write(problems, output, kind, eval_share=eval_share, seed=seed, relatives=chains, about=about)
-    if as_json:
-        print_json({"problems": len(problems), "files": [str(path) for path in paths]})
-    else:
-        print(f"{len(problems)} problems: {', '.join(str(path) for path in paths)}")
 
 
 def validate(
