@@ -30,6 +30,7 @@ from code_envs.problem import Problem
 
 __all__ = ["Label", "ProblemFile", "find_problem", "placeholder", "read_label"]
 
+_NO_RECORD = msgspec.Raw()
 _REMEMBERED = 1024  # problems that a process keeps: a group, and the groups beside it, read each once
 
 
@@ -51,12 +52,17 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     env: str = ""
     seed: int | None = None
     level: int | None = None
-    problem: msgspec.Raw | None = None
+    problem: msgspec.Raw = _NO_RECORD
     problems: str = ""
     key: str = ""
     curriculum: str = ""
     ticket: str = ""
     max_turns: int = 1
+
+    @property
+    def record(self) -> bytes:
+        """The record's JSON; empty if the label names its problem in another way."""
+        return bytes(self.problem)
 
     def to_json(self) -> str:
         """Write the label, as a row of a dataset holds it."""
@@ -77,7 +83,7 @@ def read_label(text: str) -> Label:
             "'code-envs export … --for openrlhf', and train with --data.label_key label"
         ) from error
     ways = (
-        label.problem is not None,
+        bool(label.record),
         bool(label.problems and label.key),
         bool(label.env) and label.seed is not None,
         bool(label.curriculum and label.ticket),
@@ -109,8 +115,8 @@ def find_problem(label: Label, executor: Executor) -> Problem:
         ProblemError: The record is not a valid problem.
         ProposalFailed: The teacher found no problem for the seed.
     """
-    if label.problem is not None:
-        return _read(bytes(label.problem))
+    if label.record:
+        return _read(label.record)
     if label.problems:
         return _problem_file(label.problems).find(label.key)
     if label.env:

@@ -75,14 +75,14 @@ class Rollout:
         Raises:
             ConfigError: The label names no problem, or its row lost its placeholder.
         """
-        hole = placeholder(self.label.ticket or str(self.label.seed)) if self.label.problem is None else ""
+        hole = placeholder(self.label.ticket or str(self.label.seed))
         if self.label.curriculum:
             service = await _service(self.label.curriculum)
             drawn = await service.ask(self.label.ticket)
             self.problem, self._drawn = drawn.problem, drawn.index
         else:
             self.problem = await self._grader.find(self.label)
-        if hole and hole in observation:
+        if hole in observation:
             observation = observation.replace(hole, modes.prompt(self.problem).text.strip())
         elif self.label.curriculum:
             raise ConfigError(
