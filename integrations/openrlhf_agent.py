@@ -167,8 +167,9 @@ def _mask(response: dict[str, Any], reward: float) -> None:
     """Take an attempt out of the update, as far as upstream allows.
 
     Its reward is the mean of the group's others, so that its advantage is 0. One token stays in the
-    action mask: upstream divides by the number of an attempt's tokens.
+    action mask: upstream divides by the number of an attempt's tokens. Penalties for length pass it by.
     """
+    response["truncated"] = False
     response["reward"] = response["scores"] = reward
     end = response["action_ranges"][-1][1] if response["action_ranges"] else len(response["observation_tokens"])
     response["action_ranges"] = [(end - 1, end)]
