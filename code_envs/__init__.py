@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ProblemError,
         ProposalFailed,
         RunError,
+        ServiceUnavailable,
         UnknownName,
         ValueRefused,
     )
@@ -80,6 +81,7 @@ __all__ = [
     "Report",
     "RunError",
     "Seed",
+    "ServiceUnavailable",
     "Student",
     "Teacher",
     "TextSpace",
@@ -115,6 +117,7 @@ _HOMES = {
         "ProblemError",
         "ProposalFailed",
         "RunError",
+        "ServiceUnavailable",
         "UnknownName",
         "ValueRefused",
     ),

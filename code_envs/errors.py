@@ -12,6 +12,7 @@
     ├── ProposalFailed            a teacher found no valid problem within its budget
     ├── RunError                  a run folder that cannot be used or is in use
     ├── ModelError                a language model or its server could not do its work
+    ├── ServiceUnavailable        an online curriculum service cannot be reached
     └── ExecutorError             the sandbox could not do its work
         ├── IsolationUnavailable  this machine cannot protect a run as demanded
         └── ExecutorClosed        the executor was used after ``close()``
@@ -36,6 +37,7 @@ __all__ = [
     "ProblemError",
     "ProposalFailed",
     "RunError",
+    "ServiceUnavailable",
     "UnknownName",
     "ValueRefused",
 ]
@@ -106,6 +108,10 @@ class RunError(CodeEnvsError):
 
 class ModelError(CodeEnvsError):
     """A language model cannot be used: no server, no such model, no permission, or it keeps failing."""
+
+
+class ServiceUnavailable(CodeEnvsError):
+    """An online curriculum service cannot be reached: it is not started, or does not answer."""
 
 
 class ExecutorError(CodeEnvsError):

@@ -26,14 +26,16 @@ from code_envs.curricula.filters import CHAIN_ORDERS, ChainOrder, Filter, Varian
 from code_envs.curricula.history import History
 from code_envs.curricula.matching import match_histograms
 from code_envs.curricula.mixes import MIXES, Materialised, Mix, Part, load_mix, materialise
+from code_envs.curricula.online import OnlineConfig, load_online, open_service
 from code_envs.curricula.ordered import ordered_rows, write_ordered
 from code_envs.curricula.plots import plot_history, plot_schedule
-from code_envs.curricula.policies import ByLevel, Policy, Scheduled
+from code_envs.curricula.policies import ByLevel, Growing, Policy, Scheduled
 from code_envs.curricula.pool import Pool
 from code_envs.curricula.presets import preset_names
 from code_envs.curricula.sampler import POLICIES, Draw, Sampler
 from code_envs.curricula.schedules import SCHEDULES, Schedule, Stage, load_modes, load_schedule
 from code_envs.curricula.service import CurriculumService
+from code_envs.curricula.siblings import OnlineSettings
 from code_envs.curricula.target_rate import TargetRate
 from code_envs.envs.curriculum import Curriculum
 from code_envs.errors import UnknownName
@@ -55,11 +57,14 @@ __all__ = [
     "Draw",
     "FailureFirst",
     "Filter",
+    "Growing",
     "History",
     "Learnability",
     "Loaded",
     "Materialised",
     "Mix",
+    "OnlineConfig",
+    "OnlineSettings",
     "Part",
     "Place",
     "Placed",
@@ -75,10 +80,12 @@ __all__ = [
     "load_contests",
     "load_mix",
     "load_modes",
+    "load_online",
     "load_schedule",
     "make_curriculum",
     "match_histograms",
     "materialise",
+    "open_service",
     "ordered_rows",
     "parse_row",
     "place_all",

@@ -56,6 +56,13 @@ class _Weighted(ABC):
                 self._seen[:, place] = report.passes * worth, (report.attempts - report.passes) * worth
         self._at_first = self._seen.copy()
 
+    def grow(self, pool: Pool) -> None:
+        """See :class:`~code_envs.curricula.Growing`; nothing is known of problems that were added."""
+        new = pool.problems[len(self._keys) :]
+        self._keys += [problem.key for problem in new]
+        unseen = np.zeros((2, len(new)))
+        self._seen, self._at_first = np.hstack([self._seen, unseen]), np.hstack([self._at_first, unseen])
+
     @abstractmethod
     def score(self, passes: Floats, fails: Floats) -> Floats:
         """The score of problems with a Beta(passes, fails) posterior, not negative, shape (problems,)."""

@@ -98,6 +98,10 @@ class Bins(msgspec.Struct, frozen=True, kw_only=True):
             return Place.BETWEEN
         return found if posterior_mass(passes, attempts, *spans[found]) >= self.confidence else Place.UNSURE
 
+    def nearest(self, rate: float) -> str:
+        """The bin that holds a pass rate, or else the one whose edge is nearest to it."""
+        return min(self.edges, key=lambda name: max(self.edges[name][0] - rate, rate - self.edges[name][1], 0.0))
+
     def _spans(self) -> dict[str, tuple[float, float]]:
         """The rates that belong to each bin; half of each gap goes to its neighbours where gaps are assigned."""
         spans = dict(self.edges)

@@ -15,6 +15,7 @@ from code_envs.modes.base import Grade
 __all__ = ["CHAIN_ORDERS", "ChainOrder", "Filter", "VarianceFilter"]
 
 CHAIN_ORDERS = ("easy-first", "hard-first")
+_NEVER = np.iinfo(np.int64).max
 
 
 class Filter(Protocol):
@@ -24,6 +25,10 @@ class Filter(Protocol):
 
     def begin(self, pool: Pool, eligible: Mask) -> None:
         """Get to know the pool, and which of its problems the policy could ever show."""
+        ...
+
+    def grow(self, pool: Pool, eligible: Mask) -> None:
+        """Take note of problems that were added to the pool's end."""
         ...
 
     def allowed(self, step: int) -> Mask:
@@ -69,8 +74,16 @@ class ChainOrder:
 
     def begin(self, pool: Pool, eligible: Mask) -> None:
         """See :class:`Filter`."""
+        self._shown = np.full(len(pool), _NEVER)  # at which step first
+        self._order(pool, eligible)
+
+    def grow(self, pool: Pool, eligible: Mask) -> None:
+        """See :class:`Filter`."""
+        self._shown = np.append(self._shown, np.full(len(pool) - len(self._shown), _NEVER))
+        self._order(pool, eligible)
+
+    def _order(self, pool: Pool, eligible: Mask) -> None:
         self._before = np.full(len(pool), -1)
-        self._shown = np.full(len(pool), np.iinfo(np.int64).max)  # at which step first
         families: dict[tuple[str, str], list[int]] = {}
         for place in np.flatnonzero(eligible).tolist():
             problem = pool.problems[place]
@@ -98,12 +111,12 @@ class ChainOrder:
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`Filter`."""
-        shown = np.flatnonzero(self._shown < np.iinfo(np.int64).max)
+        shown = np.flatnonzero(self._shown < _NEVER)
         return {"shown": [[int(place), int(self._shown[place])] for place in shown]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See :class:`Filter`."""
-        self._shown[:] = np.iinfo(np.int64).max
+        self._shown[:] = _NEVER
         for place, step in state["shown"]:
             self._shown[place] = step
 
@@ -141,6 +154,10 @@ class VarianceFilter:
         """See :class:`Filter`."""
         self._until = np.zeros(len(pool), dtype=np.int64)  # the first step at which it may be shown again
         self._open: dict[int, list[int]] = {}  # attempts, scored ones, passes of unfinished groups
+
+    def grow(self, pool: Pool, eligible: Mask) -> None:  # noqa: ARG002
+        """See :class:`Filter`."""
+        self._until = np.append(self._until, np.zeros(len(pool) - len(self._until), dtype=np.int64))
 
     def allowed(self, step: int) -> Mask:
         """See :class:`Filter`."""

@@ -14,7 +14,7 @@ from code_envs.errors import ConfigError
 from code_envs.modes.base import Grade
 from code_envs.problem import Mode, Problem
 
-__all__ = ["ByLevel", "Policy", "Scheduled"]
+__all__ = ["ByLevel", "Growing", "Policy", "Scheduled"]
 
 
 @runtime_checkable
@@ -57,6 +57,15 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class Growing(Protocol):
+    """A policy whose pool may change: problems are added to its end, or come into other bins."""
+
+    def grow(self, pool: Pool) -> None:
+        """Take note of the changes; the pool is the one of ``begin``."""
+        ...
+
+
 class Scheduled:
     """Draws a bin by the weights of a schedule, then the next problem of that bin's deck.
 
@@ -90,6 +99,10 @@ class Scheduled:
             del weights[name]
         return None
 
+    def grow(self, pool: Pool) -> None:  # noqa: ARG002
+        """See :class:`Growing`; the decks' cells are those of the pool."""
+        self.decks.renew()
+
     def observe(self, place: int, grade: Grade) -> None:
         """A schedule does not look at how it went."""
 
@@ -118,6 +131,11 @@ class ByLevel:
         """See :class:`Policy`."""
         self.problems = pool.problems
         self.decks = Decks(pool.sort(lambda place: pool.problems[place].lineage.level), seed)
+
+    def grow(self, pool: Pool) -> None:
+        """See :class:`Growing`."""
+        self.decks.cells = pool.sort(lambda place: pool.problems[place].lineage.level)
+        self.decks.renew()
 
     def pick(self, rng: np.random.Generator, step: int, mode: Mode | None, allowed: Mask | None) -> int | None:  # noqa: ARG002
         """See :class:`Policy`.

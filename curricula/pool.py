@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -22,7 +24,7 @@ _DECK = 2  # streams of one seed: 1 is that of the draws
 
 
 class Pool:
-    """A fixed set of problems; each is known by its place in it.
+    """A set of problems; each is known by its place in it. Problems may be added at its end.
 
     Args:
         problems: The problems; of equal ones the first counts.
@@ -44,7 +46,44 @@ class Pool:
         self.of_mode: dict[Mode, Mask] = {mode: of_mode == mode.value for mode in self.modes}
         self.cells = self.sort(lambda place: self.placed.names[place])
         keys = "".join(problem.key for problem in self.problems)
-        self.fingerprint = hashlib.sha256(keys.encode()).hexdigest()[:16]
+        self.fingerprint = hashlib.sha256(keys.encode()).hexdigest()[:16]  # of the set that it began with
+
+    def add(self, problem: Problem, name: str) -> int:
+        """Add a problem at the end, in a bin.
+
+        Returns:
+            Its place.
+
+        Raises:
+            ConfigError: It is there already, or its mode is new.
+        """
+        if problem.key in self.places or problem.mode not in self.modes:
+            raise ConfigError(f"problem {problem.key} cannot be added: it is there already, or its mode is new")
+        place = self.places[problem.key] = len(self.problems)
+        self.problems.append(problem)
+        for mode, mask in self.of_mode.items():
+            self.of_mode[mode] = np.append(mask, mode is problem.mode)
+        self._name([*self.placed.names, name])
+        self._put(place, name)
+        return place
+
+    def move(self, place: int, name: str) -> None:
+        """Put a problem into another bin."""
+        names = list(self.placed.names)
+        cell = (self.problems[place].mode, names[place])
+        self.cells[cell] = self.cells[cell][self.cells[cell] != place]
+        names[place] = name
+        self._name(names)
+        self._put(place, name)
+
+    def _put(self, place: int, name: str) -> None:
+        cell = (self.problems[place].mode, name)
+        self.cells[cell] = np.sort(np.append(self.cells.get(cell, np.array([], dtype=np.int64)), place))
+
+    def _name(self, names: list[str]) -> None:
+        found = Counter(names)
+        counts = {name: found[name] for name in self.placed.counts}
+        self.placed = msgspec.structs.replace(self.placed, names=tuple(names), counts=counts)
 
     def __len__(self) -> int:
         return len(self.problems)
@@ -66,7 +105,7 @@ class Decks:
     """
 
     def __init__(self, cells: Mapping[Cell, Places], seed: int) -> None:
-        self.cells, self.seed = cells, seed
+        self.cells, self.seed = cells, seed  # changes of the cells are noticed by renew
         self._numbers = {cell: number for number, cell in enumerate(cells)}
         self._rounds: dict[int, int] = dict.fromkeys(self._numbers.values(), 0)
         self._taken: dict[int, set[int]] = {number: set() for number in self._numbers.values()}
@@ -76,7 +115,8 @@ class Decks:
     def take(self, cell: Cell, allowed: Mask | None) -> int | None:
         """Take the next problem of a cell; None if no problem of the cell is allowed."""
         number = self._numbers.get(cell)
-        if number is None or (allowed is not None and not allowed[self.cells[cell]].any()):
+        places = self.cells.get(cell, ())
+        if number is None or not len(places) or (allowed is not None and not allowed[places].any()):
             return None
         place = self._next(cell, number, allowed)
         while place is None:  # what is left of this round is not allowed: begin the next
@@ -86,6 +126,16 @@ class Decks:
         if len(self._taken[number]) == len(self.cells[cell]):
             self._begin(number)
         return place
+
+    def renew(self) -> None:
+        """Take note that problems came into cells, or left them; what was taken stays taken."""
+        for cell, places in self.cells.items():
+            number = self._numbers.setdefault(cell, len(self._numbers))
+            self._rounds.setdefault(number, 0)
+            self._taken[number] = self._taken.get(number, set()) & set(places.tolist())
+            if len(places) and len(self._taken[number]) == len(places):
+                self._begin(number)
+        self._orders, self._heads = {}, {}
 
     def _begin(self, number: int) -> None:
         self._rounds[number] += 1
@@ -107,10 +157,12 @@ class Decks:
     def state_dict(self) -> dict[str, Any]:
         """What was taken, JSON-serialisable."""
         taken = {str(number): sorted(places) for number, places in self._taken.items() if places}
-        return {"rounds": list(self._rounds.values()), "taken": taken}
+        cells = [[mode, label] for mode, label in self._numbers]
+        return {"rounds": list(self._rounds.values()), "taken": taken, "cells": cells}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
+        self._numbers = {(Mode(mode), label): number for number, (mode, label) in enumerate(state["cells"])}
         self._rounds = dict(enumerate(state["rounds"]))
         self._taken = {number: set(state["taken"].get(str(number), ())) for number in self._rounds}
         self._orders, self._heads = {}, {}

@@ -8,7 +8,7 @@ and on what was reported before, never on who asks.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from code_envs.curricula.bandit import Bandit
 from code_envs.curricula.bins import Bins, load_bins
 from code_envs.curricula.filters import ChainOrder, Filter, VarianceFilter
 from code_envs.curricula.history import History
-from code_envs.curricula.policies import ByLevel, Policy, Scheduled, draw
+from code_envs.curricula.policies import ByLevel, Growing, Policy, Scheduled, draw
 from code_envs.curricula.pool import Mask, Pool
 from code_envs.curricula.schedules import SCHEDULES, Schedule, load_modes, load_schedule
 from code_envs.curricula.target_rate import TargetRate
@@ -32,7 +32,7 @@ from code_envs.problem import Mode, Problem
 
 __all__ = ["POLICIES", "Draw", "Sampler"]
 
-_DRAW = 1  # streams of one seed: 2 is that of the decks
+_DRAW, _ANY = 1, 5  # streams of one seed: 2 is that of the decks, 3 that of simulations, 4 that of teachers
 
 
 def _levels(pool: Pool) -> set[int]:
@@ -120,14 +120,21 @@ class Sampler:
         self.filters: list[Filter] = [ChainOrder(chain_order)] if chain_order else []
         if rest:
             self.filters.append(VarianceFilter(group_size, rest))
-        eligible = self._eligible()
-        for filter_ in self.filters:
-            filter_.begin(self.pool, eligible)
+        self._begin_filters()
         if starved == "refuse":
             self._refuse_starved()
         self.history = History()
-        self.index = self._left = 0
+        self.index = self.fallbacks = self._left = 0
         self._current = 0
+        self._began_with = len(self.pool)
+        self._added: list[str] = []
+        self._moved: dict[int, str] = {}  # the bins of those of the first set that left their first one
+        self.retired: set[int] = set()
+
+    def _begin_filters(self) -> None:
+        eligible = self._eligible()
+        for filter_ in self.filters:
+            filter_.begin(self.pool, eligible)
 
     def _mode_weights(self, modes: str | Path | Mapping[str, float] | Schedule | None) -> Schedule:
         if modes is not None and self.policy.picks_modes:
@@ -182,18 +189,59 @@ class Sampler:
             eligible &= np.array([name in wanted for name in self.pool.placed.names])
         return eligible
 
+    def change(
+        self,
+        added: Sequence[tuple[Problem, str]] = (),
+        moved: Mapping[int, str] | None = None,
+        retired: Iterable[int] = (),
+    ) -> None:
+        """Change the set of problems: the sequence goes on with the changed one.
+
+        Args:
+            added: New problems of the set's modes, each with its bin.
+            moved: New bins, by place.
+            retired: Places that are never shown again.
+
+        Raises:
+            ConfigError: The policy cannot take in new problems, or one of them is there already.
+        """
+        if not isinstance(self.policy, Growing):
+            raise ConfigError(f"the policy {type(self.policy).__name__} has no method grow: its problems are fixed")
+        for problem, name in added:
+            self.pool.add(problem, name)
+        for place, name in (moved or {}).items():
+            self.pool.move(place, name)
+        self._added += [problem.to_json() for problem, _ in added]
+        self._moved |= {place: name for place, name in (moved or {}).items() if place < self._began_with}
+        self.retired |= set(retired)
+        self.policy.grow(self.pool)
+        eligible = self._eligible()
+        for filter_ in self.filters:
+            filter_.grow(self.pool, eligible)
+
     @property
     def step(self) -> int:
         """The training step that the next problem belongs to."""
         return self.index // self.batch_size
 
-    def draw(self) -> Draw:
+    def draw(self, *, fallback: bool = False) -> Draw:
         """Take the next problem of the sequence.
+
+        Args:
+            fallback: Where no problem that the policy asks for may be shown, take any that is not
+                retired instead of failing.
 
         Raises:
             ConfigError: No problem that the policy asks for may be shown.
         """
-        place, step = self._pick(), self.step
+        try:
+            place, step = self._pick(), self.step
+        except ConfigError:
+            left = [place for place in range(len(self.pool)) if place not in self.retired]
+            if not fallback or not left:
+                raise
+            self.fallbacks += 1
+            place, step = int(np.random.default_rng([self.seed, _ANY, self.index]).choice(left)), self.step
         problem = self.problems[place]
         for filter_ in self.filters:
             filter_.show(place, step)
@@ -210,7 +258,7 @@ class Sampler:
         rng = np.random.default_rng([self.seed, _DRAW, self.index])
         hard = [each for each in self.filters if not each.soft]
         for filters in (self.filters, hard) if len(hard) < len(self.filters) else (self.filters,):
-            allowed = None
+            allowed = self._active()
             for each in filters:
                 own = each.allowed(self.step)
                 allowed = own if allowed is None else allowed & own
@@ -219,6 +267,13 @@ class Sampler:
                 return place
         why = "chain_order holds all of them back" if self.filters else "there is none"
         raise ConfigError(f"step {self.step}: no problem to show that the curriculum asks for here: {why}")
+
+    def _active(self) -> Mask | None:
+        if not self.retired:
+            return None
+        active = np.ones(len(self.pool), dtype=np.bool_)
+        active[list(self.retired)] = False
+        return active
 
     def _pick_among(self, rng: np.random.Generator, allowed: Mask | None) -> int | None:
         if self.policy.picks_modes:
@@ -279,6 +334,10 @@ class Sampler:
         return {
             "sampler": self._identity(),
             "index": self.index,
+            "fallbacks": self.fallbacks,
+            "added": self._with_bins(),
+            "moved": {str(place): name for place, name in self._moved.items()},
+            "retired": sorted(self.retired),
             "left": self._left,
             "current": self._current,
             "policy": self.policy.state_dict(),
@@ -303,7 +362,25 @@ class Sampler:
             self._restore(before)
             raise ConfigError(f"the state does not fit this sampler: {error}") from error
 
+    def _with_bins(self) -> list[list[str]]:
+        """The problems that were added, each with its bin."""
+        names = self.pool.placed.names[self._began_with :]
+        return [[text, name] for text, name in zip(self._added, names, strict=True)]
+
+    def _restore_set(self, state: Mapping[str, Any]) -> None:
+        """Make the set anew where it is not the one of the state."""
+        moved = {int(place): name for place, name in state["moved"].items()}
+        if self._with_bins() == state["added"] and self._moved == moved:
+            return
+        self.pool = Pool(self.problems[: self._began_with], self.pool.bins)
+        self.problems, self._added, self._moved = self.pool.problems, [], {}
+        self.policy.begin(self.pool, self.seed)
+        self._begin_filters()
+        self.change([(Problem.from_json(text), name) for text, name in state["added"]], moved)
+
     def _restore(self, state: Mapping[str, Any]) -> None:
+        self._restore_set(state)
+        self.retired, self.fallbacks = {int(place) for place in state["retired"]}, int(state["fallbacks"])
         self.policy.load_state_dict(state["policy"])
         for filter_, own_state in zip(self.filters, state["filters"], strict=True):
             filter_.load_state_dict(own_state)

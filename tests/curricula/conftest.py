@@ -36,3 +36,45 @@ def stepping_stones(make):
             mode = list(Mode)[chain % 4]
             problems.append(make(3 * chain + level, passes, mode=mode, level=3 * level, chain=f"c{chain}"))
     return problems
+
+
+class StepTeacher:
+    """A teacher without validation: it writes another addition, one level up or down, drawn from the stream.
+
+    Real teachers cannot be made to hang, to raise or to answer at a given moment; this one does as told.
+    """
+
+    name, modes = "step", tuple(Mode)
+
+    def __init__(self, before=lambda: None):
+        self.before, self.asked = before, []
+
+    def propose(self, rng, level=None, mode=None):
+        raise NotImplementedError
+
+    def choose_level(self, rng, mode):
+        return 0
+
+    def vary(self, rng, problem, direction, target=None):
+        self.asked.append((problem, direction, target))
+        self.before()
+        number = int(rng.integers(1_000, 1_000_000))
+        step = 1 if direction == "harder" else -1
+        lineage = Lineage(level=max(problem.lineage.level + step, 0), teacher=self.name, change="step")
+        program = f"def f(x):\n    return x + {number}\n"
+        cases = () if problem.mode is Mode.FUZZING else (Case.of((1,), number + 1),)
+        return problem.but(program=program, cases=cases, lineage=lineage)
+
+    def observe(self, problem, grade):
+        """It does not adapt."""
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        """It has none."""
+
+
+@pytest.fixture
+def step_teacher():
+    return StepTeacher

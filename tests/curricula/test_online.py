@@ -1,0 +1,91 @@
+import pytest
+
+from code_envs.curricula import OnlineConfig, OnlineSettings, load_online, open_service
+from code_envs.errors import ConfigError, UnknownName
+from code_envs.models import ModelConfig
+from code_envs.teacher import ModelTeacher
+
+WHOLE = """
+problems = "problems.jsonl"
+policy = "soft"
+steps = 20
+batch_size = 2
+group_size = 3
+bins = "chain"
+modes = "equal"
+starved = "skip"
+seed = 4
+teacher = "procedural"
+
+[online]
+half_life = 12
+target = [0.3, 0.6]
+rebin = true
+"""
+
+
+@pytest.fixture
+def write(tmp_path, stepping_stones):
+    (tmp_path / "problems.jsonl").write_text("".join(problem.to_json() + "\n" for problem in stepping_stones[:30]))
+
+    def to(text):
+        (tmp_path / "online.toml").write_text(text)
+        return tmp_path / "online.toml"
+
+    return to
+
+
+def test_a_file_describes_a_service(write, tmp_path, monkeypatch):
+    path = write(WHOLE)
+    monkeypatch.chdir("/")  # paths are relative to the file
+    config = load_online(path)
+    assert config.online == OnlineSettings(half_life=12, target=(0.3, 0.6), rebin=True)
+    with open_service(config, tmp_path / "state") as service:
+        assert {service.ask("a").index for _ in range(3)} == {0}
+        assert (service.sampler.group_size, service.sampler.seed, len(service.problems)) == (3, 4, 30)
+    with open_service(config, tmp_path / "state") as service:
+        assert service.stats()["asked"] == 3
+
+
+def test_a_model_may_teach(write):
+    pytest.importorskip("openai")
+    config = load_online(
+        write(
+            'problems = "problems.jsonl"\nteacher = "big-model"\nrepairs = 1\n'
+            '[teacher_model]\nbase_url = "http://127.0.0.1:9/v1"\n[teacher_model.sampling]\nmax_tokens = 77\n'
+        )
+    )
+    teacher = config.make_teacher()()
+    assert isinstance(teacher, ModelTeacher)
+    assert (teacher.name, teacher.repairs, teacher.config.sampling.max_tokens) == ("big-model", 1, 77)
+    assert config.teacher_model == ModelConfig(
+        model="big-model", base_url="http://127.0.0.1:9/v1", sampling=teacher.config.sampling
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        ('policy = "soft"\n', ConfigError, "missing required field `problems`"),
+        ('problems = "p"\npolicies = "soft"\n', UnknownName, "Did you mean 'policy'"),
+        ('problems = "p"\nteacher = "procedurl"\n', UnknownName, "Did you mean 'procedural'"),
+        ('problems = "p"\nbatch_size = "x"\n', ConfigError, r"Expected `int`, got `str` - at `\$.batch_size`"),
+        ('problems = "p"\nseed = -1\n', ConfigError, "seed is -1"),
+        ('problems = "p"\nonline = 3\n', ConfigError, "must be a table"),
+        ('problems = "p"\n[online]\nhalflife = 3\n', UnknownName, "Did you mean 'half_life'"),
+        ('problems = "p"\n[online]\nhalf_life = -3\n', ConfigError, r"^half_life must be positive, not -3\.0$"),
+        ('problems = "p"\n[teacher_model]\nurl = "x"\n', UnknownName, "key in"),
+        ('problems = "p"\n[teacher_model.sampling]\ntemprature = 1\n', UnknownName, "Did you mean 'temperature'"),
+        ('problems = "p', ConfigError, "is not TOML"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(write, text, kind, message):
+    with pytest.raises(kind, match=message):
+        load_online(write(text))
+
+
+def test_what_a_sampler_refuses_is_refused_when_the_service_is_made(stepping_stones):
+    with pytest.raises(UnknownName, match="Did you mean 'soft'"):
+        open_service(OnlineConfig(problems="nowhere.jsonl", policy="sofd"))
+    with pytest.raises(FileNotFoundError):
+        open_service(OnlineConfig(problems="nowhere.jsonl"))
