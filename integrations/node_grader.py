@@ -14,7 +14,7 @@ import asyncio
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -32,6 +32,8 @@ NAMESPACE = "code-envs"
 WORKERS = "CODE_ENVS_WORKERS"
 """The environment variable that says how many programs may run at once on a machine; one per core if unset."""
 _REMEMBERED = 4096  # jobs: the members of a group often give the same answer
+_STARTS = 3  # how often a call looks for the actor before it fails
+_held: list[Any] = []
 _PATIENCE = (0.2, 1.0, 3.0)  # seconds to wait before a fault of the sandbox is tried again
 
 _read_problem = lru_cache(maxsize=1024)(Problem.from_json)
@@ -112,15 +114,17 @@ class NodeGrader:
     async def _call(self, method: str, *arguments: Any) -> Any:
         import ray
 
-        if self._actor is None:
-            self._actor = await asyncio.get_running_loop().run_in_executor(None, _node_actor)
-        try:
-            return await getattr(self._actor, method).remote(*arguments)
-        except ray.exceptions.RayTaskError as error:
-            raise (error.cause if isinstance(error.cause, CodeEnvsError) else error) from None
-        except ray.exceptions.RayError as error:
-            self._actor = None  # the next call starts it again
-            raise ExecutorError(f"the grader of this machine is gone: {error}") from error
+        fault: Exception | None = None
+        for _ in range(_STARTS):
+            if self._actor is None:
+                self._actor = await asyncio.to_thread(_node_actor)
+            try:
+                return await getattr(self._actor, method).remote(*arguments)
+            except ray.exceptions.RayTaskError as error:
+                raise (error.cause if isinstance(error.cause, CodeEnvsError) else error) from None
+            except ray.exceptions.RayError as error:
+                self._actor, fault = None, error  # who started it has ended, perhaps: start another
+        raise ExecutorError(f"the grader of this machine is gone: {fault}") from fault
 
 
 def _node_actor() -> Any:
@@ -130,7 +134,7 @@ def _node_actor() -> Any:
 
     context = ray.get_runtime_context()
     node, workers = context.get_node_id(), _workers()
-    return (
+    actor = (
         ray.remote(_Node)
         .options(
             name=f"grader-{context.get_job_id()}-{node}",
@@ -144,6 +148,8 @@ def _node_actor() -> Any:
         )
         .remote(workers)
     )
+    _held.append(actor)  # Ray ends it when the process that started it lets go of it
+    return actor
 
 
 def _workers() -> int | None:
@@ -158,6 +164,11 @@ def make_grader() -> Grader:
     ray = sys.modules.get("ray")
     if ray is not None and ray.is_initialized():
         return NodeGrader()
+    return _local_grader()
+
+
+@cache
+def _local_grader() -> LocalGrader:
     return LocalGrader(Executor(_workers(), remember=_REMEMBERED))
 
 

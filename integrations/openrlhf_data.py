@@ -17,6 +17,7 @@ import numpy as np
 
 from code_envs import modes
 from code_envs.curricula import Sampler
+from code_envs.envs import env_ids
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.integrations.huggingface_adapter import split_problems
 from code_envs.integrations.openrlhf_labels import Label, placeholder
@@ -111,9 +112,7 @@ def seed_rows(
     Raises:
         UnknownName: There is no such environment.
     """
-    if env_id not in gymnasium.registry:
-        from code_envs.envs import env_ids
-
+    if env_id not in env_ids():
         raise UnknownName("environment", env_id, env_ids())
     seeds = [int(np.random.default_rng([seed, number]).integers(1 << 53)) for number in range(count)]
     if lazy:

@@ -23,8 +23,9 @@ import gymnasium
 import msgspec
 
 from code_envs import modes
+from code_envs.envs import env_ids
 from code_envs.envs.single import CodeEnv
-from code_envs.errors import ConfigError, ProblemError
+from code_envs.errors import ConfigError, ProblemError, UnknownName
 from code_envs.executor import Executor
 from code_envs.problem import Problem
 
@@ -134,9 +135,10 @@ def _read(record: bytes) -> Problem:
 
 def _make(label: Label, executor: Executor) -> Problem:
     """A seed's problem; the teacher remembers the last ones, so that a group costs one proposal."""
+    if label.env not in env_ids():
+        raise UnknownName("environment", label.env, env_ids())
     env = gymnasium.make(label.env, executor=executor, level=label.level, disable_env_checker=True).unwrapped
-    if not isinstance(env, CodeEnv):
-        raise ConfigError(f"{label.env} is no environment of code-envs: the label needs one of its ids")
+    assert isinstance(env, CodeEnv)
     env.reset(seed=label.seed)
     assert env.problem is not None
     return env.problem

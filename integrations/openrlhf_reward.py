@@ -51,9 +51,11 @@ async def _all(work: Any) -> list[dict[str, float]]:
 
 
 def _values(values: list[float]) -> Any:
+    if len(values) == 1:
+        return values[0]
     import torch
 
-    return values[0] if len(values) == 1 else torch.tensor(values)
+    return torch.tensor(values)
 
 
 async def _graded(query: str, prompt: str, label: str) -> dict[str, float]:

@@ -138,13 +138,13 @@ def logs(
     """
     last = grades[-1] if grades else Grade(outcome=Outcome.INFRA)
     found = dict.fromkeys(LOGS, 0.0) | {
-        "reward": sum(grade.reward for grade in grades),
+        "reward": sum((grade.reward for grade in grades), 0.0),
         "format": float(last.scored and last.outcome is not Outcome.MALFORMED),
         str(last.outcome): 1.0,
         "masked": float(not last.scored),
         "out_of_tokens": float(out_of_tokens),
         "turn": float(len(grades)),
-        "cpu_seconds": sum(grade.cpu_seconds for grade in grades),
+        "cpu_seconds": sum((grade.cpu_seconds for grade in grades), 0.0),
         "grading_seconds": seconds,
     }
     if problem is not None:

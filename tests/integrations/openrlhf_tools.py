@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from unittest.mock import MagicMock
@@ -116,8 +117,8 @@ def sampling(most: int | None = None):
     return SimpleNamespace(temperature=1.0, max_tokens=most, logprobs=1)
 
 
-def upstream(monkeypatch):
-    """Upstream's handling of samples, without the GPU libraries that its packages import beside it.
+def upstream(monkeypatch, *names: str):
+    """Modules of upstream by name, without the GPU libraries that its packages import beside it.
 
     vLLM, DeepSpeed and flash-attention are stood in for: nothing of what is tested calls them.
     """
@@ -125,15 +126,16 @@ def upstream(monkeypatch):
 
     root = Path(openrlhf.__path__[0])
     for name in ("vllm", "vllm.inputs", "vllm.utils", "deepspeed", "openrlhf.trainer.ray.vllm_engine"):
-        monkeypatch.setitem(sys.modules, name, MagicMock())
+        monkeypatch.setitem(sys.modules, name, MagicMock(__spec__=ModuleSpec(name, None)))
     monkeypatch.setitem(sys.modules, "openrlhf.trainer.ray.launcher", MagicMock())
     for name in ("openrlhf.models", "openrlhf.trainer.ray"):  # their __init__ imports models and engines
         package = ModuleType(name)
         package.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
         monkeypatch.setitem(sys.modules, name, package)
     for name in list(sys.modules):
-        if name.startswith(("openrlhf.trainer.ppo_utils", "openrlhf.models.utils")):
+        if name.startswith(("openrlhf.trainer.ppo_", "openrlhf.models.utils", "openrlhf.utils.deepspeed")):
             monkeypatch.delitem(sys.modules, name)
-    samples = importlib.import_module("openrlhf.trainer.ppo_utils.samples_generator")
-    maker = importlib.import_module("openrlhf.trainer.ppo_utils.experience_maker")
-    return samples, maker
+    for name in ("openrlhf.models.ring_attn_utils", "openrlhf.utils.deepspeed.deepspeed_utils"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    sys.modules["openrlhf.models"].Actor = MagicMock  # a class, for annotations
+    return [importlib.import_module(f"openrlhf.{name}") for name in names]

@@ -124,7 +124,9 @@ def test_gold_passes_and_nonsense_does_not_in_every_mode(agent, families, models
         ("llama3_1", {}),
     ],
 )
-def test_two_answers_are_the_conversation_token_by_token(agent, families, models, problems, family, settings):
+def test_two_answers_are_the_conversation_token_by_token(  # noqa: PLR0917
+    agent, families, models, problems, family, settings
+):
     tokenizer, problem = families[family], problems[Mode.DEDUCTION]
     (row,) = problem_rows([problem], max_turns=2)
     answers = ["```output\n'wrong'\n```", rules(problem.mode).gold(problem)]
@@ -154,7 +156,7 @@ def test_two_answers_are_the_conversation_token_by_token(agent, families, models
 
 
 def test_upstream_masks_prompt_and_feedback_and_batches_all_modes(agent, families, models, problems, monkeypatch):
-    samples, _ = upstream(monkeypatch)
+    (samples,) = upstream(monkeypatch, "trainer.ppo_utils.samples_generator")
     from openrlhf.trainer.ppo_utils.experience import Experience, make_experience_batch, split_experience_batch
 
     tokenizer, found = families["qwen3"], []
@@ -230,11 +232,10 @@ class _Faulty:
 
 
 @pytest.mark.parametrize("estimator", ["dr_grpo", "group_norm"])
-def test_what_cannot_be_graded_is_tried_again_then_moves_nothing(
+def test_what_cannot_be_graded_is_tried_again_then_moves_nothing(  # noqa: PLR0917
     agent, families, models, problems, monkeypatch, estimator
 ):
-    samples, maker = upstream(monkeypatch)
-    from openrlhf.trainer.ppo_utils.experience import Experience
+    samples, maker = upstream(monkeypatch, "trainer.ppo_utils.samples_generator", "trainer.ppo_utils.experience_maker")
 
     monkeypatch.setattr(node_grader, "_PATIENCE", (0.0, 0.0))
     faulty = _Faulty(node_grader.LocalGrader(), {"lost"})
@@ -250,17 +251,17 @@ def test_what_cannot_be_graded_is_tried_again_then_moves_nothing(
     assert [sample["extra_logs"]["infra"] for sample in group] == [1, 0, 0, 0]
     assert group[0]["reward"] == group[0]["scores"] == pytest.approx(2 / 3)
 
-    experiences = _advantages(samples, maker, Experience, group, estimator, tokenizer)
+    experiences = _advantages(samples, maker, group, estimator)
     first, *others = experiences
     assert first.action_mask.sum() == 1
     assert first.advantages.abs().max() < 1e-6
-    alone = _advantages(samples, maker, Experience, group[1:], estimator, tokenizer)
+    alone = _advantages(samples, maker, group[1:], estimator)
     for with_it, without in zip(others, alone, strict=True):
         scale = 1.0 if estimator == "dr_grpo" else (3 / 2) ** 0.5  # the deviation counts the mean as one more
         assert with_it.advantages.sum().item() == pytest.approx(without.advantages.sum().item() * scale, rel=1e-4)
 
 
-def _advantages(samples, maker, Experience, group, estimator, tokenizer):  # noqa: N803
+def _advantages(samples, maker, group, estimator):
     """Upstream's way from responses to advantages, for a group in one batch."""
     import torch
 
@@ -312,8 +313,6 @@ def test_the_reward_file_does_the_same_for_one_answer(families, models, problems
         for text, reward in ((rules(mode).gold(problem), 1.0), ("nonsense", 0.0)):
             engine = HuggingFaceEngine(tokenizer, models["llama3_1"], [text], END["llama3_1"])
             prompt = templated(tokenizer, row["prompt"])
-            sample = asyncio.run(
-                executor.execute(prompt, row["label"], sampling(), 6000, tokenizer, engine)
-            )
+            sample = asyncio.run(executor.execute(prompt, row["label"], sampling(), 6000, tokenizer, engine))
             assert (sample["reward"], sample["scores"]) == (reward, reward)
             assert set(sample["extra_logs"]) == set(LOGS)

@@ -69,9 +69,7 @@ def test_what_is_appended_is_what_the_template_renders(name, settings, before, a
     tokenizer = shipped(name)
 
     def render(*texts: str) -> str:
-        return str(
-            tokenizer.apply_chat_template(talk(*texts), tokenize=False, add_generation_prompt=True, **settings)
-        )
+        return str(tokenizer.apply_chat_template(talk(*texts), tokenize=False, add_generation_prompt=True, **settings))
 
     prompt = render("What is it?")
     between = find_turns(tokenizer, prompt).between("No: look again.")
@@ -100,7 +98,11 @@ def test_a_prompt_without_template_is_running_text():
 def test_a_template_of_your_own_works():
     own = "{% for m in messages %}[{{ m.role }}]{{ m.content }}[/{{ m.role }}]{% endfor %}"
     own += "{% if add_generation_prompt %}[assistant]{% endif %}"
-    assert find_turns(Tokenizer(own), "[user]Hi.[/user][assistant]") == ("[/assistant][user]", "[/user][assistant]", False)
+    assert find_turns(Tokenizer(own), "[user]Hi.[/user][assistant]") == (
+        "[/assistant][user]",
+        "[/user][assistant]",
+        False,
+    )
 
 
 def test_a_template_that_hides_answers_is_refused():
