@@ -179,20 +179,16 @@ def write_dataset(
     """
     if labels not in LABELS:
         raise UnknownName("kind of label", labels, LABELS)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, file = Path(folder), None
     train, held_out = split_problems(records, eval_share, seed, relatives)
+    order = None if sampler is None else Sampler(train, seed=seed, **sampler)
+    folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, int] = {}
-    file = None
     if labels == "key":
         file = folder / "problems.jsonl"
         save_records(file, [*train, *held_out])
-        written[str(file)] = len(train) + len(held_out)
     more: dict[str, Any] = {"max_turns": max_turns, "file": file}
-    if sampler is None:
-        rows = problem_rows(train, **more)
-    else:
-        rows = ordered_rows(Sampler(train, seed=seed, **sampler), **more)
+    rows = problem_rows(train, **more) if order is None else ordered_rows(order, **more)
     written[str(folder / "train.jsonl")] = write_rows(rows, folder / "train.jsonl")
     (folder / "eval.jsonl").unlink(missing_ok=True)  # an earlier one would hold siblings of what is trained on
     if held_out:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from code_envs.commands.output import AsJson, SeedOption, print_json, stderr
-
-if TYPE_CHECKING:
-    from code_envs.problem import Chain, Problem
+from code_envs.commands.output import AsJson, SeedOption, find_env, print_json, stderr
 
 __all__ = ["PATHS", "export", "path"]
 
@@ -44,42 +42,49 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Export problems as a dataset, also for a trainer; siblings stay in one split."""
-    from code_envs.errors import UnknownName
+    from code_envs.errors import ConfigError, UnknownName
 
     if target not in TARGETS:
         raise UnknownName("reader", target, TARGETS)
     if target == "huggingface":
         files = _for_huggingface(Path(source), output, kind, eval_share, seed)
+    elif service:
+        if eval_share:
+            raise ConfigError("--eval-share and --service: export what is held out on its own, without the service")
+        files = _write(output, lambda data: data.curriculum_rows(service, count, max_turns=max_turns))
+    elif Path(source).exists():
+        sampler = _sampler(curriculum, steps, batch_size, skip_starved)
+        files = _from_problems(
+            Path(source), output, max_turns=max_turns, labels=labels, eval_share=eval_share, seed=seed, sampler=sampler
+        )
     else:
-        from code_envs.integrations import openrlhf_data as data
-
-        if service:
-            rows = data.curriculum_rows(service, count, max_turns=max_turns)
-            files = {str(output / "train.jsonl"): data.write_rows(rows, output / "train.jsonl")}
-        elif not Path(source).exists():
-            from code_envs.commands.output import find_env
-
-            rows = data.seed_rows(find_env(source), count, seed, level=level, max_turns=max_turns, lazy=lazy)
-            files = {str(output / "train.jsonl"): data.write_rows(rows, output / "train.jsonl")}
-        else:
-            sampler = _sampler(curriculum, steps, batch_size, skip_starved)
-            problems, relatives = _records(Path(source))
-            files = data.write_dataset(
-                problems,
-                output,
-                max_turns=max_turns,
-                labels=labels,
-                eval_share=eval_share,
-                seed=seed,
-                relatives=relatives,
-                sampler=sampler,
-            )
-            if sampler:
-                stderr().print("Start the trainer with code_envs.integrations.openrlhf_launch: it keeps the order.")
+        env_id = find_env(source)
+        settings: dict[str, Any] = {"level": level, "max_turns": max_turns, "lazy": lazy}
+        files = _write(output, lambda data: data.seed_rows(env_id, count, seed, **settings))
+    noun = "problems" if target == "huggingface" else "rows"
     if as_json:
         print_json({"problems": sum(files.values()), "files": list(files)})
     else:
-        print(f"{sum(files.values())} problems: {', '.join(files)}")
+        print(f"{sum(files.values())} {noun}: {', '.join(files)}")
+    if curriculum and not service:
+        stderr().print("Train with python -m code_envs.integrations.openrlhf_launch: it keeps the order.", markup=False)
+
+
+def _write(output: Path, rows: Callable[[Any], Iterable[Mapping[str, Any]]]) -> dict[str, int]:
+    from code_envs.integrations import openrlhf_data as data
+
+    file = output / "train.jsonl"
+    return {str(file): data.write_rows(rows(data), file)}
+
+
+def _from_problems(source: Path, output: Path, **settings: Any) -> dict[str, int]:
+    """From a run, or a file; the chains of a run say who is whose sibling."""
+    from code_envs.generation import CHAINS
+    from code_envs.integrations.openrlhf_data import write_dataset
+    from code_envs.problem import load_chains, load_problems
+
+    chains = list(load_chains(source / CHAINS)) if (source / CHAINS).exists() else []
+    return write_dataset(load_problems(source), output, relatives=chains, **settings)
 
 
 def _for_huggingface(run: Path, output: Path, kind: str, eval_share: float, seed: int) -> dict[str, int]:
@@ -94,15 +99,6 @@ def _for_huggingface(run: Path, output: Path, kind: str, eval_share: float, seed
     about = describe_run(run)
     paths = write(problems, output, kind, eval_share=eval_share, seed=seed, relatives=chains, about=about)
     return dict.fromkeys(map(str, paths), 0) | {str(paths[0]): len(problems)}
-
-
-def _records(source: Path) -> tuple[list[Problem], list[Chain]]:
-    """The problems of a run or a file, and the chains that they are relatives in."""
-    from code_envs.generation import CHAINS
-    from code_envs.problem import load_chains, load_problems
-
-    chains = list(load_chains(source / CHAINS)) if (source / CHAINS).exists() else []
-    return list(load_problems(source)), chains
 
 
 def _sampler(curriculum: str, steps: int | None, batch_size: int, skip: bool) -> dict[str, Any] | None:
