@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from code_envs import modes
 from code_envs.envs.single import feedback_for
-from code_envs.errors import ConfigError
+from code_envs.errors import ConfigError, ExecutorError, ProposalFailed
 from code_envs.integrations.node_grader import Grader, grade_patiently
 from code_envs.integrations.openrlhf_labels import Label, placeholder, read_label
 from code_envs.integrations.turns import Tokenizer, find_turns
@@ -25,6 +26,7 @@ LOGS = (
     *("level", "turn", "cpu_seconds", "grading_seconds"),
 )
 """What is logged about every sample: the same keys for every mode, or the trainer could not batch them."""
+_log = logging.getLogger(__name__)
 
 
 class Turn(NamedTuple):
@@ -56,7 +58,7 @@ class Rollout:
         self.problem: Problem | None = None
         self.done = False
         self._grader, self._tokenizer = grader, tokenizer
-        self._prompt = self._reply = ""
+        self._prompt = self._reply = self._lost = ""
         self._drawn: int | None = None  # the draw's number, where a curriculum chose
         self._seconds = 0.0
 
@@ -81,7 +83,11 @@ class Rollout:
             drawn = await service.ask(self.label.ticket)
             self.problem, self._drawn = drawn.problem, drawn.index
         else:
-            self.problem = await self._grader.find(self.label)
+            try:
+                self.problem = await self._grader.find(self.label)
+            except (ExecutorError, ProposalFailed) as error:  # a seed without a problem must not end the training
+                self._lost = f"no problem for the label: {error}"
+                return observation
         if hole in observation:
             observation = observation.replace(hole, modes.prompt(self.problem).text.strip())
         elif self.label.curriculum:
@@ -98,12 +104,16 @@ class Rollout:
             reply: What the model wrote, without the marker that ends its turn.
             end: That marker, if the answer's tokens hold it.
         """
-        assert self.problem is not None, "begin first"
         start = time.perf_counter()
-        grade = await grade_patiently(self._grader, self.problem, reply, hide=self.label.max_turns > 1)
+        if self.problem is None:
+            grade = Grade(outcome=Outcome.INFRA, reason=self._lost)
+        else:
+            grade = await grade_patiently(self._grader, self.problem, reply, hide=self.label.max_turns > 1)
         self._seconds += time.perf_counter() - start
         self.grades.append(grade)
         self._reply = reply
+        if not grade.scored:
+            _log.warning("a rollout is masked: %s", grade.reason)
         left = self.label.max_turns - len(self.grades)
         self.done = grade.passed or not grade.scored or left == 0
         if self.done:

@@ -8,7 +8,7 @@ import pytest
 from code_envs import Grade, Outcome, modes
 from code_envs.curricula import Draw
 from code_envs.envs.single import CodeEnv
-from code_envs.errors import ConfigError, ExecutorError
+from code_envs.errors import ConfigError, ExecutorError, ProposalFailed
 from code_envs.integrations import node_grader, openrlhf_reward, openrlhf_rollout
 from code_envs.integrations.node_grader import LocalGrader, grade_patiently
 from code_envs.integrations.openrlhf_data import curriculum_rows, problem_rows
@@ -114,6 +114,18 @@ def test_a_fault_that_stays_ends_the_episode_unscored(problem, grader):
     assert (turn.done, turn.feedback, rollout.masked) == (True, "", True)
     assert rollout.logs()["infra"] == rollout.logs()["masked"] == 1
     assert rollout.grades[-1].reason == "ExecutorError: gone"
+
+
+def test_a_seed_without_a_problem_is_masked(grader, monkeypatch, caplog):
+    async def fail(label):
+        raise ProposalFailed("no valid problem")
+
+    monkeypatch.setattr(grader, "find", fail)
+    rollout = Rollout('{"env": "code_envs/Deduction-v0", "seed": 1}', grader, Plain())
+    first, (turn,) = play(rollout, "the placeholder", "anything")
+    assert (first, turn.done, rollout.masked) == ("the placeholder", True, True)
+    assert rollout.logs()["infra"] == 1
+    assert "no valid problem" in caplog.text
 
 
 class Service:
