@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -32,6 +33,7 @@ NAMESPACE = "code-envs"
 WORKERS = "CODE_ENVS_WORKERS"
 """The environment variable that says how many programs may run at once on a machine; one per core if unset."""
 _REMEMBERED = 4096  # jobs: the members of a group often give the same answer
+_Result = TypeVar("_Result")
 _STARTS = 3  # how often a call looks for the actor before it fails
 _held: list[Any] = []
 _PATIENCE = (0.2, 1.0, 3.0)  # seconds to wait before a fault of the sandbox is tried again
@@ -64,14 +66,14 @@ class LocalGrader:
 
     async def find(self, label: Label) -> Problem:
         """See :class:`Grader`."""
-        return await self._off(find_problem, label, self.executor)
+        return await self._off(lambda: find_problem(label, self.executor))
 
     async def grade(self, problem: Problem, reply: str, *, hide: bool = False) -> Grade:
         """See :class:`Grader`."""
         return await self._off(lambda: modes.grade(problem, reply, self.executor, hide=hide))
 
-    async def _off(self, work: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+    async def _off(self, work: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 class _Node:

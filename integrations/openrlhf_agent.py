@@ -137,13 +137,13 @@ def make_agent_executor() -> type:
             images: Any = None,
         ) -> dict[str, Any]:
             """One attempt; see upstream. Members of a group share the object ``sampling_params``."""
-            name = (id(sampling_params), label)
-            group = self._groups.setdefault(name, Group())
-            group.size += 1
             self._grader = self._grader or make_grader()
             rollout = Rollout(label, self._grader, hf_tokenizer)
             engine = _Engine(llm_engine, hf_tokenizer, sampling_params.max_tokens)
             _seat.set(_Seat(rollout, engine))
+            name = (id(sampling_params), label)
+            group = self._groups.setdefault(name, Group())
+            group.size += 1
             reward: float | None = None
             try:
                 response: dict[str, Any] = await super().execute(

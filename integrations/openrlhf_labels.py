@@ -22,11 +22,11 @@ from pathlib import Path
 import gymnasium
 import msgspec
 
-from code_envs import modes
 from code_envs.envs import env_ids
 from code_envs.envs.single import CodeEnv
 from code_envs.errors import ConfigError, ProblemError, UnknownName
 from code_envs.executor import Executor
+from code_envs.modes.grading import lacks_result
 from code_envs.problem import Problem
 
 __all__ = ["Label", "ProblemFile", "find_problem", "placeholder", "read_label"]
@@ -128,7 +128,7 @@ def find_problem(label: Label, executor: Executor) -> Problem:
 @lru_cache(maxsize=_REMEMBERED)
 def _read(record: bytes) -> Problem:
     problem = Problem.from_json(record)
-    if modes.lacks_result(problem):
+    if lacks_result(problem):
         raise ProblemError(f"problem {problem.key} cannot be graded: its case has no result")
     return problem
 
