@@ -10,10 +10,10 @@ from code_envs.errors import ConfigError
 from code_envs.modes.base import Grade
 from code_envs.problem import Attempt, Problem, Report
 
-__all__ = ["Belief", "Beliefs", "Replies"]
+__all__ = ["Belief", "Beliefs", "Replies", "shorten"]
 
 _WORTH = 8.0  # attempts that a stored measurement is worth at most: it may be another student's
-_REPLIES, _EACH, _CHARACTERS = 256, 2, 2_000  # problems, replies of either kind, length
+_REPLIES, _EACH, _CHARACTERS = 256, 2, 4_000  # problems, replies of either kind, length
 
 
 class Belief(NamedTuple):
@@ -85,10 +85,15 @@ class Beliefs:
         self._rows = {name: [float(number) for number in row] for name, row in state["rows"].items()}
 
 
+def shorten(text: str) -> str:
+    """The last 4,000 characters, where the answer stands, in a form that can be written to a file."""
+    return text[-_CHARACTERS:].encode("utf-8", "replace").decode()
+
+
 class Replies:
     """The last replies of the policy to each problem, some solved and some failed, for the teacher to see.
 
-    Of bounded size: 256 problems, two replies of either kind, 2,000 characters each.
+    Of bounded size: 256 problems, two replies of either kind, each shortened.
     """
 
     def __init__(self) -> None:
@@ -97,7 +102,7 @@ class Replies:
     def add(self, key: str, reply: str, grade: Grade) -> None:
         """Keep a reply; an older one goes for it."""
         kept = self._kept.setdefault(key, ([], []))[int(grade.passed)]
-        kept.append(Attempt(reply=reply[:_CHARACTERS], outcome=grade.outcome, reason=grade.reason[:_CHARACTERS]))
+        kept.append(Attempt(reply=shorten(reply), outcome=grade.outcome, reason=shorten(grade.reason)))
         del kept[:-_EACH]
         self._kept.move_to_end(key)
         while len(self._kept) > _REPLIES:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from code_envs.curricula.beliefs import Beliefs, Replies
+from code_envs.curricula.beliefs import Beliefs, Replies, shorten
 from code_envs.curricula.bins import report_of
 from code_envs.curricula.desk import TeacherDesk
 from code_envs.curricula.ledger import Ledger
@@ -161,8 +161,7 @@ class CurriculumService:
             )
             self._counts["repeated"] += self._tickets.is_open(ticket)  # asked more often than a group has members
             self._tickets.add(group)
-        self._tickets.join(group, call)
-        self._counts["asked"] += 1
+        self._counts["asked"] += self._tickets.join(group, call)
         self._log({"ask": ticket, "call": call, "index": group.index, "key": group.key})
         return Draw(index=group.index, step=group.step, bin=group.bin, problem=self._problem(group.key))
 
@@ -178,12 +177,12 @@ class CurriculumService:
             ticket: What was asked with.
             grade: The verdict. One that is not scored counts as a member that is done, and no more.
             index: The draw's ``index``: tells apart the groups of one ticket; the oldest open one if None.
-            reply: What the policy wrote, for the teacher to see.
+            reply: What the policy wrote, for the teacher to see; its last 4,000 characters count.
             call: A name of this very report, so that it may be made again after a fault.
         """
         with self._lock:
             self._refuse_closed()
-            self._report(str(ticket), grade, index, reply, call)
+            self._report(str(ticket), grade, index, shorten(reply), call)
             self._unsaved += 1
             if self._ledger is not None and self._unsaved >= self.settings.save_every:
                 self._save(self._ledger, wait=False)
@@ -193,7 +192,7 @@ class CurriculumService:
         if group is not None and call and call in group.calls:
             return
         self._log(
-            {"report": ticket, "outcome": grade.outcome, "reward": grade.reward, "reason": grade.reason}
+            {"report": ticket, "outcome": grade.outcome, "reward": grade.reward, "reason": shorten(grade.reason)}
             | {"index": index, "reply": reply if self._desk else "", "call": call}
         )
         self._counts["reports"] += 1

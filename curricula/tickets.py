@@ -70,11 +70,13 @@ class Tickets:
         """Whether a group of the ticket is under way."""
         return self._last.get(ticket, -1) in self.open
 
-    def join(self, group: Group, call: str = "") -> None:
-        """Count a rollout that asks."""
-        if not call or call not in group.calls:
-            group.asked += 1
-            group.calls += [call] if call else []
+    def join(self, group: Group, call: str = "") -> bool:
+        """Count a rollout that asks; returns whether it is a further one."""
+        if call and call in group.calls:
+            return False
+        group.asked += 1
+        group.calls += [call] if call else []
+        return True
 
     def reported(self, ticket: str, index: int | None = None) -> Group | None:
         """The group that a grade belongs to: of the index, or else the ticket's oldest open one, or its last."""

@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from code_envs.curricula import CurriculumService, Draw, OnlineConfig, open_service
+from code_envs.curricula.beliefs import shorten
 from code_envs.errors import ConfigError, MissingExtra, ServiceUnavailable
 from code_envs.modes.base import Grade, Outcome
 from code_envs.problem import Problem
@@ -88,6 +89,7 @@ class ServiceClient:
     def __init__(self, name: str = NAME, namespace: str = NAMESPACE, *, patience: float = 120.0) -> None:
         self.name, self.namespace, self.patience = name, namespace, patience
         self._actor: Any = None
+        self._held: Any = None  # an actor that is not detached lives as long as its first handle
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(ServiceClient, patience=self.patience), (self.name, self.namespace)
@@ -116,11 +118,11 @@ class ServiceClient:
         Raises:
             ServiceUnavailable: The service could not be reached for as long as the patience.
         """
-        await self._call("report", str(ticket), _verdict(grade), index, reply, _name_call())
+        await self._call("report", str(ticket), _verdict(grade), index, shorten(reply), _name_call())
 
     def report_sync(self, ticket: str | int, grade: Grade, *, index: int | None = None, reply: str = "") -> None:
         """:meth:`report`, for code without an event loop."""
-        self._call_sync("report", str(ticket), _verdict(grade), index, reply, _name_call())
+        self._call_sync("report", str(ticket), _verdict(grade), index, shorten(reply), _name_call())
 
     async def stats(self) -> dict[str, Any]:
         """What the service has done, see :meth:`CurriculumService.stats`, and the ``pid`` of its process."""
@@ -212,7 +214,7 @@ def serve(
             begun anew begins from nothing.
         name: The actor's name.
         namespace: The actor's namespace.
-        detached: Whether it outlives this driver.
+        detached: Whether it outlives this driver; if not, it lives as long as the client that is returned.
         max_restarts: How often Ray begins it anew when its process dies; -1 always.
         num_cpus: Cores that it takes of the cluster.
         anywhere: Whether it may run on any machine: the folder must be on a file system that all
@@ -259,7 +261,9 @@ def serve(
             f"a service with another configuration runs as {name!r} in {namespace!r}: "
             "stop it, or give this one another name"
         )
-    return ServiceClient(name, namespace, patience=patience)
+    client = ServiceClient(name, namespace, patience=patience)
+    client._held = actor
+    return client
 
 
 def connect(name: str = NAME, namespace: str = NAMESPACE, *, patience: float = 120.0) -> ServiceClient:
@@ -337,7 +341,7 @@ def _name_call() -> str:
 
 
 def _verdict(grade: Grade) -> tuple[str, float, str]:
-    return grade.outcome.value, grade.reward, grade.reason
+    return grade.outcome.value, grade.reward, shorten(grade.reason)
 
 
 def _draw(told: tuple[int, int, str, str]) -> Draw:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from code_envs.executor.confine import Libc
 
@@ -128,24 +129,25 @@ class _Event(ctypes.Structure):
 
 
 class Alarm:
-    """Ends the process that sets it by a signal, once it has used some CPU time.
+    """Ends the process that starts it by a signal, once it has used some CPU time.
 
     A POSIX timer on the clock of the process counts run time exactly. ``setitimer`` and ``RLIMIT_CPU``
     count ticks of the kernel's clock instead, and on a busy machine they have been seen to fire after
     two thirds of the time.
     """
 
-    def __init__(self, libc: Libc, number: int) -> None:
-        self._libc, self._event, self._timer = libc, _Event(signal=number), ctypes.c_int()
-        self._setting = _Setting()
+    def __init__(self, syscall: Callable[..., int], numbers: dict[str, int], number: int) -> None:
+        self._syscall, self._event, self._timer = syscall, _Event(signal=number), ctypes.c_int()
+        self._create, self._start = (ctypes.c_long(numbers[f"timer_{what}"]) for what in ("create", "settime"))
 
-    def set(self, seconds: float) -> None:
-        """Start it; raises ``OSError`` where the kernel refuses."""
-        value = self._setting.value
-        value.seconds, value.nanoseconds = int(seconds), int(seconds % 1 * 1e9)
+    def steps(self, seconds: float) -> tuple[tuple[Callable[..., int], tuple[Any, ...]], ...]:
+        """Say what starts it: two system calls with their arguments, each 0 on success."""
+        setting = _Setting(value=_Time(int(seconds), int(seconds % 1 * 1e9)))
         event, timer = ctypes.byref(self._event), ctypes.byref(self._timer)
-        self._libc.syscall("timer_create", ctypes.c_long(_CPU_CLOCK), event, timer)
-        self._libc.syscall("timer_settime", self._timer, 0, ctypes.byref(self._setting), None)
+        return (
+            (self._syscall, (self._create, ctypes.c_long(_CPU_CLOCK), event, timer)),
+            (self._syscall, (self._start, self._timer, 0, ctypes.byref(setting), None)),
+        )
 
 
 def now(libc: Libc) -> float:

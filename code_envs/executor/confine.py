@@ -13,6 +13,7 @@ import struct
 from pathlib import Path
 
 __all__ = [
+    "DIE_WITH_PARENT",
     "Libc",
     "die_with_parent",
     "drop_capabilities",
@@ -53,8 +54,7 @@ class Libc:
 
     def prctl(self, option: int, value: int = 0) -> int:
         """Call ``prctl`` with every argument as wide as the kernel reads it."""
-        zero = ctypes.c_ulong(0)
-        return self.call("prctl", ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero)
+        return self.call("prctl", *_prctl_arguments(option, value))
 
     @staticmethod
     def _check(name: str, result: int) -> int:
@@ -64,9 +64,17 @@ class Libc:
         return result
 
 
+def _prctl_arguments(option: int, value: int) -> tuple[ctypes.c_int | ctypes.c_ulong, ...]:
+    zero = ctypes.c_ulong(0)
+    return ctypes.c_int(option), ctypes.c_ulong(value), zero, zero, zero
+
+
+DIE_WITH_PARENT = _prctl_arguments(_PR_SET_PDEATHSIG, 9)
+
+
 def die_with_parent(libc: Libc, parent: int) -> None:
     """Let the kernel kill this process when its parent ends; leave at once if it has ended already."""
-    libc.prctl(_PR_SET_PDEATHSIG, 9)
+    libc.call("prctl", *DIE_WITH_PARENT)
     if os.getppid() != parent:
         os._exit(1)
 

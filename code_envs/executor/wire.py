@@ -313,7 +313,7 @@ class _Frame:
             if code >= len(CLAIMS) or left < 0 or self.at + name_size + message_size + value_size > len(self.result):
                 return None
             name, message = self._text(name_size, MAX_NAME), self._text(message_size, MAX_MESSAGE)
-            done.append(self._claim(Status(CLAIMS[code]), mutated == 1, name, message, self._take(value_size)))
+            done.append(self._claim(_CLAIMED[code], mutated == 1, name, message, self._take(value_size)))
         return done
 
     def _claim(self, status: Status, mutated: bool, name: str, message: str, value: bytes) -> Execution:
@@ -361,5 +361,6 @@ def _try_decode(value: bytes) -> bool:
     return True
 
 
+_CLAIMED = tuple(map(Status, CLAIMS))
 _SHORT = 64
 _decodes_short = lru_cache(maxsize=4096)(_try_decode)  # most results are short, and groups repeat them

@@ -40,6 +40,7 @@ from mmap import MAP_SHARED, PROT_READ, PROT_WRITE, mmap  # noqa: E402
 
 from code_envs.executor import bpf, child, clock, confine, policy, script  # noqa: E402
 from code_envs.executor.frame import COMMAND, MAP_BYTES, REPLY  # noqa: E402
+from code_envs.executor.lowering import Lowering, Plan, walk  # noqa: E402
 from code_envs.executor.preload import preload  # noqa: E402
 from code_envs.executor.syscalls import machine, table  # noqa: E402
 
@@ -116,8 +117,9 @@ class Zygote:
             os._exit(0)
         os.close(lifeline)
         frozen = clock.freeze(self.libc, self.arch, clock.epoch(self.variant))
-        self.filters = [bpf.prepare(rules(self.arch, frozen)) for rules in (policy.child_filter, policy.script_filter)]
-        self.alarm = clock.Alarm(self.libc, signal.SIGPROF)
+        rules = (policy.child_filter, policy.script_filter) if self.seccomp else ()
+        filters = [bpf.prepare(rule(self.arch, frozen)) for rule in rules]
+        self.lowering = Lowering(self.numbers, self.base, filters)
         receiver = script.Receiver(self.control)
         _hide_machinery()
         self._seal(policy.zygote_filter(self.arch))
@@ -140,11 +142,12 @@ class Zygote:
             wall, cpu, memory, file_bytes = COMMAND.unpack(message)
             if file_bytes:
                 receiver.receive()
+            plan = self.lowering.plan(cpu, memory, file_bytes)
             start = clock.now(self.libc)
             child_pid = fork()
             if child_pid == 0:
                 try:
-                    self._become_child(pid, cpu, memory, file_bytes)
+                    self._become_child(pid, plan)
                     leave(session.run())
                 finally:
                     leave(1)  # whatever the program broke, nothing of the zygote runs in its process
@@ -153,22 +156,14 @@ class Zygote:
             self._reap(child_pid, start, wall)
         os._exit(0)
 
-    def _become_child(self, parent: int, cpu: float, memory: int, file_bytes: int) -> None:
+    def _become_child(self, parent: int, plan: Plan) -> None:
         """Lower what one program may use; a failure here must not look like the program's own end."""
         try:
-            confine.die_with_parent(self.libc, parent)
             os.close(self.control)
-            whole = 2 * int(cpu) + 2  # far behind the alarm, since ticks are counted here
-            space = self.base + memory
-            resource.setrlimit(resource.RLIMIT_AS, (space, space))
-            resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-            resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-            self.alarm.set(cpu)
-            signal.pthread_sigmask(signal.SIG_SETMASK, [])
-            if self.seccomp:
-                bpf.install(self.libc.library, self.numbers["seccomp"], self.filters[file_bytes > 0])
+            walk(self.lowering.bond)
+            if os.getppid() != parent:  # it ended before it was to take us with it
+                os._exit(1)
+            walk(plan)
         except BaseException:
             os.kill(os.getpid(), signal.SIGUSR1)  # once under the filter, no program can send this signal
             os._exit(1)

@@ -63,7 +63,7 @@ def test_a_stored_measurement_is_worth_eight_attempts_at_most(make):
 def test_replies_are_few_and_short_and_reach_the_report(make):
     replies, beliefs = Replies(), Beliefs()
     for number in range(300):
-        replies.add(f"k{number}", "x" * 5_000, PASSED)
+        replies.add(f"k{number}", "thought " * 1_000 + "answer", PASSED)
     for number in range(5):
         replies.add("k299", f"wrong {number}", WRONG)
     state = json.loads(json.dumps(replies.state_dict()))
@@ -78,7 +78,8 @@ def test_replies_are_few_and_short_and_reach_the_report(make):
         assert (report.passes, report.attempts, report.rate) == (6, 8, 0.75)
         assert [attempt.reply for attempt in report.failed] == ["wrong 3", "wrong 4"]
         assert report.failed[0].reason == "no"
-        assert [len(attempt.reply) for attempt in report.solved] == [2_000]
+        assert report.solved[0].reply.endswith("thought answer")
+        assert [len(attempt.reply) for attempt in report.solved] == [4_000]
         assert each.report("k0", beliefs.of(make(0).key, 0), 1) == Report(
             problem="k0", student="policy", attempts=4, passes=3
         )

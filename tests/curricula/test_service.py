@@ -144,7 +144,7 @@ def test_what_is_asked_or_reported_again_counts_once(service):
     for name in ("x", "y", "x", "z", "z", "w", "w"):
         each.report("a", PASSED, index=0, call=name)
     counts = each.stats()
-    assert (counts["reports"], counts["late"], counts["open"]) == (4, 0, 0)
+    assert (counts["asked"], counts["reports"], counts["late"], counts["open"]) == (4, 4, 0, 0)
     assert each.ask("a", call="5").index == 1
 
 
@@ -351,7 +351,7 @@ def test_a_service_that_was_killed_stands_where_it_stood(service, tmp_path, save
     first = service(tmp_path, **more)
     rollouts(first, 11)
     first.ask("half a group")
-    first.report("half a group", PASSED, call="once")
+    first.report("half a group", PASSED, reply="\ud800 cannot be written" * 1_000, call="once")
     for thread in threading.enumerate():
         if thread.name == "code-envs-service-state":
             thread.join()

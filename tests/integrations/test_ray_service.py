@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -157,7 +158,9 @@ class TestInACluster:
 
     def test_a_function_may_make_the_service(self, ray, config):
         problems = config.parent / "problems.jsonl"
-        made = serve(lambda: CurriculumService(Sampler(problems, "failure-first")), name="own", num_cpus=0)
+        make = partial(CurriculumService, Sampler(problems, "failure-first"))
+        made = serve(make, name="own", num_cpus=0, detached=False)
+        gc.collect()
         assert made.ask_sync(0).index == 0
         assert made.state_dict_sync()["sampler"]["index"] == 1
         made.stop_sync()

@@ -170,10 +170,9 @@ def interpreter_for_nobody() -> str:
 
 def settings(modes: tuple[str, ...] = ("call", "script")) -> list[Setting]:
     """All settings; those that cannot be had here skip when they are opened."""
-    calls = [Setting(level, user) for level in LEVELS for user in ("root", "nobody")]
-    others = [Setting("full", "root", minor) for minor in (11, 12, 13) if minor != sys.version_info.minor]
-    scripts = [Setting("full", "root", mode="script"), Setting("seccomp", "nobody", mode="script")]
-    return [setting for setting in calls + others + scripts if setting.mode in modes]
+    places = [(level, user, 0) for level in LEVELS for user in ("root", "nobody")]
+    places += [("full", "root", minor) for minor in (11, 12, 13) if minor != sys.version_info.minor]
+    return [Setting(*place, mode=mode) for mode in modes for place in places]
 
 
 @contextmanager
