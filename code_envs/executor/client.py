@@ -19,6 +19,7 @@ from types import TracebackType
 from code_envs.errors import ExecutorError, IsolationUnavailable
 from code_envs.executor import wire
 from code_envs.executor.frame import COMMAND, MAP_BYTES, REPLY
+from code_envs.executor.kernel import oom_kills
 from code_envs.executor.streams import Streams
 from code_envs.executor.types import Execution, Isolation, Job, Limits
 
@@ -98,7 +99,7 @@ class Zygote:
         self, isolation: Isolation, variant: int = 0, *, lean: bool = False, python: str = "", seccomp: bool = True
     ) -> None:
         self.isolation, self.ready, self.landlock, self.version = isolation, False, 0, ""
-        self.clock_frozen = False
+        self.clock_frozen, self._oom_kills = False, oom_kills()
         self.deadline = time.monotonic() + START_SECONDS
         self._job: tuple[Job, Limits] | None = None
         self._streams: Streams | None = None  # of a script in flight
@@ -184,13 +185,20 @@ class Zygote:
         status, late, cpu, wall, peak = REPLY.unpack(message)
         job, limits = self._job
         self._job = None
-        ending = wire.Ending(status, late == 1, cpu, wall, peak)
+        ending = wire.Ending(status, late == 1, cpu, wall, peak, starved=self._may_be_starved(status))
         with memoryview(self._result.memory) as view:
             done = wire.read(view, job, limits, ending, self.isolation, streams=self._streams)
         self._close_streams()
         self._request.wipe()
         self._result.wipe()
         return done
+
+    def _may_be_starved(self, wait_status: int) -> bool:
+        """Tell a kill by the kernel, for want of memory, from one by somebody: its counter stands still then."""
+        if not os.WIFSIGNALED(wait_status) or os.WTERMSIG(wait_status) != signal.SIGKILL:
+            return False
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        return before is None or before != self._oom_kills
 
     def _receive(self) -> bytes:
         try:

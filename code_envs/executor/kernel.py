@@ -10,9 +10,10 @@ import msgspec
 from code_envs.executor.confine import Libc, landlock_version
 from code_envs.executor.syscalls import machine, table
 
-__all__ = ["Check", "is_container", "kernel_checks"]
+__all__ = ["Check", "is_container", "kernel_checks", "oom_kills"]
 
 _SYSCTL, _MODULES = Path("/proc/sys"), Path("/sys/kernel/security/lsm")
+_COUNTERS = Path("/proc/vmstat")
 _CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
 
@@ -40,6 +41,12 @@ def kernel_checks() -> list[Check]:
 def is_container() -> bool:
     """Guess whether this is a container, whose manager adds restrictions of its own."""
     return any(mark.exists() for mark in _CONTAINER_MARKS)
+
+
+def oom_kills() -> int | None:
+    """How many processes this kernel has killed for want of memory since it started; None if it does not say."""
+    words = _read(_COUNTERS).split()
+    return int(words[words.index("oom_kill") + 1]) if "oom_kill" in words else None
 
 
 def _read(path: Path) -> str:

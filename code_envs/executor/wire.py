@@ -49,13 +49,23 @@ _CPU_SIGNALS = (signal.SIGPROF, signal.SIGXCPU)
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """What the kernel says about one child: nothing here can be forged."""
+    """What the kernel says about one child: nothing here can be forged.
+
+    Attributes:
+        wait_status: How it ended, as ``wait`` gives it.
+        late: Whether it was stopped at the wall limit.
+        cpu_seconds: User and system time.
+        wall_seconds: Real time.
+        peak_kib: The most memory that it held.
+        starved: Whether the kernel may have killed it for want of memory.
+    """
 
     wait_status: int
     late: bool
     cpu_seconds: float
     wall_seconds: float
     peak_kib: int
+    starved: bool = False
 
 
 def check_limits(limits: Limits) -> Limits:
@@ -252,7 +262,7 @@ def _killed(ending: Ending, limits: Limits) -> tuple[Status, str] | None:
     """Tell the hard CPU limit, the machine out of memory because of the program, and a stray kill apart."""
     if ending.cpu_seconds >= limits.cpu_seconds:
         return Status.CPU, f"used {limits.cpu_seconds:g} s of CPU time"
-    if ending.peak_kib >= limits.memory_mib * 512:
+    if ending.starved and ending.peak_kib >= limits.memory_mib * 512:
         return Status.MEMORY, "the machine ran out of memory"
     return None
 

@@ -89,6 +89,38 @@ def test_a_sandbox_killed_during_a_run_costs_a_retry():
         timer.join()
 
 
+def test_a_killed_child_that_held_much_memory_costs_a_retry():
+    """It looks like a victim of the kernel, which kills what holds most; but the kernel counts its victims."""
+    large = (
+        "def f(n):\n    held = bytearray(80 << 20)\n    for _ in range(8_000_000): pass\n    return n + len(held) % 2"
+    )
+    with nothing_left(), Executor(workers=1, limits=Limits(memory_mib=100)) as executor:
+        executor.run(ADD, "f", [(1, 2)])
+        (inner,) = zygotes(executor)
+        killed = []
+
+        def kill():
+            children = Path(f"/proc/{inner}/task/{inner}/children")
+            wait_until(lambda: [pid for pid in children.read_text().split() if _resident_mib(pid) > 80])
+            killed.append(int(children.read_text()))
+            os.kill(killed[0], signal.SIGKILL)
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        (done,) = executor.run(large, "f", [(4,)])
+        thread.join()
+        assert killed
+        assert done.ok, done
+        assert done.result() == 4
+
+
+def _resident_mib(pid):
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) >> 8
+    except OSError:
+        return 0
+
+
 def test_a_sandbox_killed_twice_is_infra():
     stop = threading.Event()
 

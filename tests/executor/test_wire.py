@@ -92,7 +92,7 @@ def test_text_is_bounded_and_cleaned():
         (wire.Ending(signal.SIGPROF, False, 2.0, 2.0, 0), "cpu"),
         (wire.Ending(signal.SIGXCPU, False, 2.0, 2.0, 0), "cpu"),
         (wire.Ending(signal.SIGKILL, False, 2.1, 3.0, 0), "cpu"),
-        (wire.Ending(signal.SIGKILL, False, 0.1, 0.2, 90_000), "memory"),
+        (wire.Ending(signal.SIGKILL, False, 0.1, 0.2, 90_000, starved=True), "memory"),
         (wire.Ending(signal.SIGSYS, False, 0.0, 0.0, 0), "forbidden"),
         (wire.Ending(signal.SIGSEGV, False, 0.0, 0.0, 0), "crashed"),
         (wire.Ending(40, False, 0.0, 0.0, 0), "crashed"),
@@ -107,7 +107,14 @@ def test_the_kernels_word_decides_unfinished_calls(ending, status):
     assert done[0].cpu_seconds == ending.cpu_seconds
 
 
-@pytest.mark.parametrize("ending", [wire.Ending(9, False, 0.1, 0.2, 9000), wire.Ending(10, False, 0.0, 0.0, 0)])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        wire.Ending(9, False, 0.1, 0.2, 9000, starved=True),
+        wire.Ending(9, False, 0.1, 0.2, 90_000),  # somebody else's kill, while a program held much
+        wire.Ending(10, False, 0.0, 0.0, 0),
+    ],
+)
 def test_a_stray_kill_blames_the_sandbox(ending):
     assert read(frame([(0, encode(1))] * 3), ending) is None
 
