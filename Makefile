@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: demo test lint bench format syscalls clean
+.PHONY: demo test lint bench format openrlhf-test syscalls clean
 
 demo: $(VENV)/.ready-report
 	$(BIN)/code-envs demo -o runs/demo
@@ -32,6 +32,23 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "code-envs needs Python 3.11 or newer: install it, or run 'make PYTHON=/path/to/python3 …'." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# The part of OpenRLHF that needs no GPU: of what its wheel would install, only what its executor and its
+# handling of samples import. For a torch without CUDA: make openrlhf-test TORCH='torch==2.13.0 --index-url ...'
+OPENRLHF := .venv-openrlhf
+TORCH ?= torch==2.13.0
+
+openrlhf-test: $(OPENRLHF)/.ready-test
+	$(OPENRLHF)/bin/python -m pytest -q tests/integrations -m extra
+
+$(OPENRLHF)/.ready-test: pyproject.toml
+	$(PYTHON) -m venv $(OPENRLHF)
+	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps openrlhf==0.11.2
+	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check \
+		transformers==5.15.0 ray==2.55.0 accelerate aiohttp datasets peft pylatexenc sympy torchdata \
+		pytest pytest-xdist setuptools -e .
+	@touch $@
+
 # One stamp for each extra; a changed pyproject.toml installs again.
 $(VENV)/.ready-%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
@@ -42,4 +59,4 @@ syscalls: $(VENV)/.ready-dev
 	$(BIN)/python tests/executor/build_syscalls.py $(HEADERS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(OPENRLHF) build dist *.egg-info

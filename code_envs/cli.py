@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from code_envs.commands import curricula, demo, doctor, environments, generating, measuring, rollouts, runs
+from code_envs.commands import curricula, demo, doctor, environments, exporting, generating, measuring, rollouts, runs
 from code_envs.errors import CodeEnvsError, ExecutorError, ModelError, ProposalFailed
 
 __all__ = ["app", "main"]
@@ -47,7 +47,8 @@ app.command("play")(environments.play)
 app.command("check")(environments.check)
 app.command("generate")(generating.generate)
 app.command("measure")(measuring.measure)
-app.command("export")(runs.export)
+app.command("export")(exporting.export)
+app.command("path")(exporting.path)
 app.command("validate")(runs.validate)
 app.add_typer(curricula.app, name="curriculum")
 app.command("rollout")(rollouts.rollout)

@@ -215,6 +215,43 @@ def test_export_writes_a_dataset_folder(command, run, tmp_path):
     assert command("export", tmp_path / "none", "-o", tmp_path).code == 2
 
 
+def test_an_export_for_a_trainer(command, tmp_path):
+    problems = tmp_path / "problems.jsonl"
+    save_records(problems, load_problems(PROBLEMS / "deduction.jsonl"))
+    count = len(problems.read_text().splitlines())
+    done = command("export", problems, "--for", "openrlhf", "-o", tmp_path / "out", "--json").document()
+    assert done == {"problems": count, "files": [str(tmp_path / "out" / "train.jsonl")]}
+    made = command("export", "deduction", "--for", "openrlhf", "--count", 2, "--lazy", "-o", tmp_path / "made")
+    assert made.code == 0
+    rows = [json.loads(line) for line in (tmp_path / "made" / "train.jsonl").read_text().splitlines()]
+    assert [set(row) for row in rows] == [{"prompt", "label", "datasource"}] * 2
+    asked = command("export", problems, "--for", "openrlhf", "--service", "c", "--count", 3, "-o", tmp_path / "asked")
+    assert asked.out.startswith("3 rows: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--for", "openrlfh"), "Did you mean 'openrlhf'"),
+        (("--for", "openrlhf", "--curriculum", "soft"), "--steps"),
+        (("--for", "openrlhf", "--service", "c", "--eval-share", "0.1"), "--eval-share"),
+    ],
+)
+def test_an_export_that_cannot_be_made_says_why(command, tmp_path, words, why):
+    done = command("export", PROBLEMS / "deduction.jsonl", *words, "-o", tmp_path / "out")
+    assert done.code == 2
+    assert why in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_paths_that_other_libraries_load(command):
+    for name in ("openrlhf", "openrlhf-reward"):
+        assert Path(command("path", name).out.strip()).is_file()
+    done = command("path", "openrlhf-rewards")
+    assert (done.code, done.out) == (2, "")
+    assert "Did you mean 'openrlhf-reward'?" in done.err
+
+
 def test_a_run_in_use_is_refused(command, tmp_path):
     import fcntl
 

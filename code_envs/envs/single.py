@@ -21,7 +21,7 @@ from code_envs.modes import Grade, Outcome
 from code_envs.problem import Mode, Problem
 from code_envs.teacher.base import LEVELS, Teacher
 
-__all__ = ["MAX_ACTION", "MAX_OBSERVATION", "OPTIONS", "CodeEnv", "Plan", "make_source"]
+__all__ = ["MAX_ACTION", "MAX_OBSERVATION", "OPTIONS", "CodeEnv", "Plan", "feedback_for", "make_source"]
 
 MAX_OBSERVATION = 1 << 18
 """The most characters that an observation has."""
@@ -242,7 +242,7 @@ class CodeEnv(gymnasium.Env[str, str]):
         self._over = grade.passed or not grade.scored or left == 0
         if self._over:
             self._observe(problem, grade)
-        observation = "" if self._over else _feedback(grade, left)
+        observation = "" if self._over else feedback_for(grade, left)
         return observation, float(grade.reward), self._over, False, self._info(problem, grade)
 
     def _open_problem(self) -> Problem:
@@ -335,7 +335,8 @@ def _level(level: int) -> int:
     return int(level)
 
 
-def _feedback(grade: Grade, left: int) -> str:
+def feedback_for(grade: Grade, left: int) -> str:
+    """What a student is told after an answer that did not pass, with so many answers left."""
     text = (grade.feedback or grade.reason)[: MAX_OBSERVATION // 2]
     count = "one more answer" if left == 1 else f"{left} more answers"
     return f"{text}\n\nAnswer again, in the same format: you have {count}."

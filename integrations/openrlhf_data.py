@@ -1,0 +1,196 @@
+"""Datasets for OpenRLHF: one row for each group of attempts.
+
+A row has ``prompt`` and ``label`` (see :mod:`code_envs.integrations.openrlhf_labels`), ``datasource``
+(the mode: OpenRLHF's evaluation has metrics by it), ``key``, ``level``, and, with a curriculum,
+``place``, ``step`` and ``bin``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import msgspec
+import numpy as np
+
+from code_envs import modes
+from code_envs.curricula import Sampler
+from code_envs.envs import env_ids
+from code_envs.errors import ConfigError, UnknownName
+from code_envs.integrations.huggingface_adapter import split_problems
+from code_envs.integrations.openrlhf_labels import Label, placeholder
+from code_envs.problem import Chain, Problem, save_records
+
+__all__ = [
+    "COLUMNS",
+    "LABELS",
+    "curriculum_rows",
+    "ordered_rows",
+    "problem_rows",
+    "seed_rows",
+    "write_dataset",
+    "write_rows",
+]
+
+COLUMNS = ("prompt", "label", "datasource")
+"""What OpenRLHF reads; the columns after them are for people."""
+LABELS = ("record", "key")
+"""What a label may hold: the record itself, or the key of one in a file beside the dataset."""
+
+
+def problem_rows(
+    problems: Iterable[Problem], *, max_turns: int = 1, file: str | Path | None = None
+) -> Iterator[dict[str, Any]]:
+    """One row for each problem, in their order.
+
+    Args:
+        problems: The problems.
+        max_turns: How many answers an episode may have.
+        file: Where all of them are, for labels that hold a key alone; the labels hold records if None.
+    """
+    where = "" if file is None else str(Path(file).resolve())
+    for problem in problems:
+        if where:
+            label = Label(problems=where, key=problem.key, max_turns=max_turns)
+        else:
+            label = Label(problem=msgspec.Raw(problem.to_json().encode()), max_turns=max_turns)
+        yield {
+            "prompt": modes.prompt(problem).text,
+            "label": label.to_json(),
+            "datasource": str(problem.mode),
+            "key": problem.key,
+            "level": problem.lineage.level,
+        }
+
+
+def ordered_rows(sampler: Sampler, *, max_turns: int = 1, file: str | Path | None = None) -> Iterator[dict[str, Any]]:
+    """One row for each group, in the order of a curriculum: ``batch_size`` rows for each step.
+
+    Args:
+        sampler: The sequence; its steps must be known.
+        max_turns: As in :func:`problem_rows`.
+        file: Likewise.
+
+    Raises:
+        ConfigError: The steps are not known.
+    """
+    if sampler.steps is None:
+        raise ConfigError("an ordered dataset needs to know how many steps there are")
+    for drawn in sampler:
+        (row,) = problem_rows([drawn.problem], max_turns=max_turns, file=file)
+        yield {**row, "place": drawn.index, "step": drawn.step, "bin": drawn.bin}
+
+
+def curriculum_rows(name: str, count: int, *, max_turns: int = 1) -> Iterator[dict[str, Any]]:
+    """Rows whose problems a running service chooses, in the order in which rollouts begin.
+
+    Args:
+        name: The service's name.
+        count: How many rows: the trainer's steps times its batch. Which row comes when is no matter.
+        max_turns: How many answers an episode may have.
+    """
+    for number in range(count):
+        label = Label(curriculum=name, ticket=str(number), max_turns=max_turns)
+        yield {"prompt": placeholder(label.ticket), "label": label.to_json(), "datasource": "curriculum"}
+
+
+def seed_rows(
+    env_id: str, count: int, seed: int = 0, *, level: int | None = None, max_turns: int = 1, lazy: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Rows whose problems an environment makes up.
+
+    Args:
+        env_id: The environment.
+        count: How many rows.
+        seed: Row ``i`` draws the seed of its problem from the stream ``[seed, i]``.
+        level: The level of all problems; drawn from the seeds if None.
+        max_turns: How many answers an episode may have.
+        lazy: Make the problems when their rollouts begin, instead of now; a prompt stands for each.
+
+    Raises:
+        UnknownName: There is no such environment.
+    """
+    if env_id not in env_ids():
+        raise UnknownName("environment", env_id, env_ids())
+    seeds = [int(np.random.default_rng([seed, number]).integers(1 << 53)) for number in range(count)]
+    if lazy:
+        for own in seeds:
+            label = Label(env=env_id, seed=own, level=level, max_turns=max_turns)
+            yield {"prompt": placeholder(str(own)), "label": label.to_json(), "datasource": env_id}
+        return
+    env: Any = gymnasium.make(env_id, level=level, disable_env_checker=True).unwrapped
+    for own in seeds:
+        env.reset(seed=own)
+        yield from problem_rows([env.problem], max_turns=max_turns)
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], path: str | Path) -> int:
+    """Write rows as JSON lines, replacing the file.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        ConfigError: There was none.
+    """
+    path, count = Path(path), 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for row in rows:
+            file.write(msgspec.json.encode(row) + b"\n")
+            count += 1
+    if not count:
+        path.unlink()
+        raise ConfigError("there is nothing to write: no problem was left to train on")
+    return count
+
+
+def write_dataset(
+    records: Iterable[Problem | Chain],
+    folder: str | Path,
+    *,
+    max_turns: int = 1,
+    labels: str = "record",
+    eval_share: float = 0.0,
+    seed: int = 0,
+    relatives: Iterable[Chain] = (),
+    sampler: Mapping[str, Any] | None = None,
+) -> dict[str, int]:
+    """Write ``train.jsonl`` and, with a share, ``eval.jsonl``; siblings stay on one side.
+
+    Args:
+        records: Problems or chains.
+        folder: Where to; made if it does not exist.
+        max_turns: How many answers an episode may have.
+        labels: One of :data:`LABELS`; with ``key``, ``problems.jsonl`` is written, too.
+        eval_share: The share of the problems to evaluate on; see :func:`split_problems`.
+        seed: Shuffles the families of problems for that, and drives the curriculum.
+        relatives: As in :func:`split_problems`.
+        sampler: Keywords of a :class:`~code_envs.curricula.Sampler` that orders what is trained on.
+
+    Returns:
+        How many rows each file has, by its path.
+
+    Raises:
+        UnknownName: There is no such kind of label.
+        ConfigError: There is nothing to train on, or a setting cannot be used.
+    """
+    if labels not in LABELS:
+        raise UnknownName("kind of label", labels, LABELS)
+    folder, file = Path(folder), None
+    train, held_out = split_problems(records, eval_share, seed, relatives)
+    order = None if sampler is None else Sampler(train, seed=seed, **sampler)
+    folder.mkdir(parents=True, exist_ok=True)
+    written: dict[str, int] = {}
+    if labels == "key":
+        file = folder / "problems.jsonl"
+        save_records(file, [*train, *held_out])
+    more: dict[str, Any] = {"max_turns": max_turns, "file": file}
+    rows = problem_rows(train, **more) if order is None else ordered_rows(order, **more)
+    written[str(folder / "train.jsonl")] = write_rows(rows, folder / "train.jsonl")
+    (folder / "eval.jsonl").unlink(missing_ok=True)  # an earlier one would hold siblings of what is trained on
+    if held_out:
+        written[str(folder / "eval.jsonl")] = write_rows(problem_rows(held_out, **more), folder / "eval.jsonl")
+    return written
