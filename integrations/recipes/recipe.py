@@ -17,11 +17,7 @@ __all__ = ["MODELS", "VARIANTS", "Hardware", "Recipe", "Shape", "Training", "Var
 _FOLDER = Path(__file__).parent
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of a recipe's TOML."""
-
-
-class Shape(_Table):
+class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A decoder's dimensions, by the names of its ``config.json``; from these its memory is counted."""
 
     layers: int
@@ -35,7 +31,7 @@ class Shape(_Table):
     tied: bool = False
 
 
-class Hardware(_Table):
+class Hardware(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The GPUs of a run.
 
     Attributes:
@@ -64,7 +60,7 @@ class Hardware(_Table):
         return self.actor_nodes * self.actor_gpus_per_node
 
 
-class Training(_Table):
+class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How it trains; what each value is for stands in ``defaults.toml``.
 
     Attributes:
@@ -116,7 +112,7 @@ class Training(_Table):
     seed: int
 
 
-class Variant(_Table):
+class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An experiment: a mix of problems, or an online curriculum over measured ones.
 
     Attributes:
@@ -136,7 +132,7 @@ class Variant(_Table):
     teacher: str = ""
 
 
-class Recipe(_Table):
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model's recipe with one experiment.
 
     Attributes:
