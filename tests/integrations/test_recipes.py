@@ -1,0 +1,243 @@
+"""Recipes: the data, what may be set, the memory that is counted, and the scripts, run by a real shell."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+from typer.testing import CliRunner
+
+from code_envs.cli import app
+from code_envs.curricula import load_mix
+from code_envs.errors import ConfigError, UnknownName
+from code_envs.integrations.recipes import (
+    MODELS,
+    VARIANTS,
+    Hardware,
+    Training,
+    load_recipe,
+    parameters,
+    plan_memory,
+    write_recipe,
+)
+from code_envs.problem import Report, load_problems, save_records
+
+PROBLEMS = Path(__file__).parents[1] / "problems"
+EVERY = [(model, variant) for model in MODELS for variant in VARIANTS]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_setting_says_where_it_comes_from(model):
+    recipe = load_recipe(model)
+    assert set(recipe.why) == {*Training.__struct_fields__, "hardware"}
+    assert {why.split(":")[0].split(",")[0] for why in recipe.why.values()} == {"paper", "ours", "the trainer's own"}
+
+
+@pytest.mark.parametrize(
+    ("model", "billions"), [("llama-3.1-8b", 8.03), ("qwen3-8b", 8.19), ("qwen2.5-32b", 32.76), ("qwen2.5-0.5b", 0.494)]
+)
+def test_the_shapes_have_the_published_number_of_parameters(model, billions):
+    assert parameters(load_recipe(model).shape) / 1e9 == pytest.approx(billions, rel=2e-3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_fits_its_gpus(model):
+    plan = plan_memory(load_recipe(model))
+    assert plan.fits
+    assert plan.training < 0.9 * plan.gpu
+    assert plan.sequences > 16
+
+
+def test_memory_follows_the_gpus_the_length_and_the_reference_model():
+    plan = plan_memory(load_recipe("qwen3-8b"))
+    assert plan.weights + plan.gradients + plan.optimizer == pytest.approx(16 * 8.19e9 / 4 / 2**30, rel=1e-3)
+    assert plan_memory(load_recipe("qwen3-8b", settings={"actor_gpus_per_node": "8"})).optimizer == plan.optimizer / 2
+    assert plan_memory(load_recipe("qwen3-8b", settings={"kl": "0.01"})).reference == plan.weights
+    assert plan_memory(load_recipe("qwen3-8b", settings={"tokens_per_gpu": "24576"})).logits == 2 * plan.logits
+    assert not plan_memory(load_recipe("qwen3-8b", settings={"gpu_gib": "40"})).fits
+    assert not plan_memory(load_recipe("qwen2.5-32b", settings={"engine_gpus": "1", "gpu_gib": "70"})).fits
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"lerning_rate": "1e-6"}, "Did you mean 'learning_rate'"),
+        ({"steps": "many"}, "steps"),
+        ({"steps": "0"}, "steps must be positive"),
+        ({"estimator": "gae"}, "estimator"),
+        ({"group_size": "1"}, "group of one has no advantage"),
+        ({"tokens_per_gpu": "100"}, "whole sequence must fit"),
+        ({"batch_size": "3", "group_size": "3"}, "cannot share alike"),
+        ({"async_enable": "false", "engines": "2"}, "train and generate in turn"),
+        ({"engine_memory": "1.5"}, "engine_memory is a share"),
+        ({"warmup": "-1"}, "warmup is a share"),
+        ({"learning_rate": "-1"}, "must be positive"),
+        ({"learning_rate": "nan"}, "learning_rate"),
+        ({"kl": "-1"}, "must not be negative"),
+    ],
+)
+def test_settings_that_cannot_be_used_say_why(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        load_recipe("qwen3-8b", settings=settings)
+
+
+def test_unknown_names_give_the_nearest():
+    with pytest.raises(UnknownName, match="'qwen3-8b'"):
+        load_recipe("qwen3-8")
+    with pytest.raises(UnknownName, match="'medium-start-reverse'"):
+        load_recipe("qwen3-8b", "medium-reverse")
+
+
+def test_mixes_name_their_sources():
+    for variant in VARIANTS:
+        made = load_recipe("qwen3-8b", variant).variant
+        assert bool(made.mix) != bool(made.policy)
+        if made.mix:
+            assert set(made.sources) == {part.source for part in load_mix(made.mix).parts}
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Stands in for the cluster, which a machine without GPUs cannot be: says what Ray was asked for."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    scripts = {
+        "ray": f'printf "%s\\n" "$@" > {tmp_path}/ray.txt',
+        "code-envs": 'if [ "$1 $2" = "curriculum serve" ]; then\n'
+        f'  echo "$@" > {tmp_path}/served.txt\n'
+        f'else\n  exec {sys.executable} -m code_envs.cli "$@"\nfi',
+    }
+    for name, text in scripts.items():
+        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return tmp_path
+
+
+def launch(folder: Path, *flags: str) -> list[str]:
+    """What the launch script of a folder asks Ray for."""
+    subprocess.run(["bash", folder / "launch.sh", *flags], check=True, capture_output=True, timeout=120)
+    return (folder.parent / "ray.txt").read_text().splitlines()
+
+
+def test_the_launch_reads_the_rows_as_often_as_the_steps_take(commands):
+    recipe = load_recipe("qwen2.5-0.5b", "four-5k")
+    write_recipe(recipe, commands / "run")
+    (commands / "run" / "data").mkdir()
+    (commands / "run" / "data" / "train.jsonl").write_text("{}\n" * 300)
+    asked = launch(commands / "run", "--train.seed", "7")
+    assert asked[:4] == ["job", "submit", "--address=http://127.0.0.1:8265", "--"]
+    assert asked[asked.index("--train.num_episodes") + 1] == "3"  # 50 steps of 16, from 300 rows
+    assert asked[asked.index("--train.agent_func_path") + 1].endswith("openrlhf_adapter.py")
+    assert asked[-2:] == ["--train.seed", "7"]
+    assert "--eval.dataset" not in asked
+    assert "--ckpt.load_enable" not in asked
+    (commands / "run" / "data" / "eval.jsonl").write_text("{}\n")
+    (commands / "run" / "checkpoints" / "_actor").mkdir(parents=True)
+    asked = launch(commands / "run")
+    assert {"--eval.dataset", "--ckpt.load_enable"} <= set(asked)
+
+
+def test_a_launch_without_data_says_what_to_do(commands):
+    write_recipe(load_recipe("qwen2.5-0.5b", "soft"), commands / "run")
+    done = subprocess.run(["bash", commands / "run" / "launch.sh"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "bash data.sh" in done.stderr
+
+
+@pytest.mark.parametrize(("model", "variant"), EVERY)
+def test_every_script_is_a_script(model, variant, tmp_path):
+    for path in write_recipe(load_recipe(model, variant), tmp_path):
+        assert "@" not in path.read_text().replace("$@", "").replace("[@]", ""), path
+        if path.suffix == ".sh":
+            subprocess.run(["bash", "-n", path], check=True)
+
+
+def test_the_nodes_of_slurm_are_those_of_the_plan(tmp_path):
+    for model, nodes in [("qwen2.5-32b", 4), ("qwen3-8b", 1), ("qwen2.5-0.5b", 1)]:
+        write_recipe(load_recipe(model), tmp_path)
+        assert f"#SBATCH --nodes={nodes}\n" in (tmp_path / "slurm.sh").read_text()
+    assert "--gpus-per-node=2\n" in (tmp_path / "slurm.sh").read_text()
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if load_recipe("qwen3-8b", name).variant.mix])
+def test_the_data_of_mixes_is_made(variant, commands):
+    sources = {}
+    for name in ("real", "synthetic"):  # two halves, so that no problem is in both
+        problems = [p for path in sorted(PROBLEMS.glob("*.jsonl")) for p in load_problems(path)]
+        sources[name.upper()] = commands / f"{name}.jsonl"
+        save_records(sources[name.upper()], problems[name == "real" :: 2])
+    write_recipe(load_recipe("qwen2.5-0.5b", variant), commands / "run")
+    environment = {**os.environ, "MIX_SCALE": "0.00002", **{key: path.name for key, path in sources.items()}}
+    subprocess.run(
+        ["bash", commands / "run" / "data.sh"], check=True, env=environment, capture_output=True, cwd=commands
+    )
+    rows = [json.loads(line) for line in (commands / "run" / "data" / "train.jsonl").read_text().splitlines()]
+    assert rows
+    modes = {row["datasource"] for row in rows}
+    assert modes <= ({"induction"} if variant != "four-5k" else {"induction", "abduction", "deduction", "fuzzing"})
+
+
+def test_data_without_its_sources_says_what_is_missing(tmp_path):
+    write_recipe(load_recipe("qwen3-8b", "real-81k"), tmp_path)
+    done = subprocess.run(["bash", tmp_path / "data.sh"], capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "REAL: set it to the real problems" in done.stderr
+
+
+def test_a_curriculum_is_served_and_its_rows_are_tickets(commands):
+    problems = []
+    for number, problem in enumerate(load_problems(PROBLEMS / "deduction.jsonl")):
+        report = Report(problem=problem.key, student="s", attempts=32, passes=(28, 16, 3)[number % 3])
+        problems.append(problem.but(measurements=(report,)))
+    save_records(commands / "measured.jsonl", problems)
+    recipe = load_recipe("qwen2.5-0.5b", "soft", {"steps": "5", "batch_size": "4"})
+    write_recipe(recipe, commands / "run")
+    environment = {**os.environ, "MEASURED": str(commands / "measured.jsonl")}
+    subprocess.run(["bash", commands / "run" / "data.sh"], check=True, env=environment, capture_output=True)
+    rows = [json.loads(line) for line in (commands / "run" / "data" / "train.jsonl").read_text().splitlines()]
+    labels = [json.loads(row["label"]) for row in rows]
+    assert len(labels) == 20
+    assert len({label["ticket"] for label in labels}) == 20
+    assert launch(commands / "run")
+    served = (commands / "served.txt").read_text().split()
+    assert served[served.index("--name") + 1] == labels[0]["curriculum"]
+    assert served[2] == "curriculum.toml"
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if load_recipe("qwen3-8b", name).variant.policy])
+def test_the_file_of_a_curriculum_is_one(variant, tmp_path):
+    from code_envs.curricula import load_online
+
+    recipe = load_recipe("llama-3.1-8b", variant)
+    write_recipe(recipe, tmp_path)
+    config = load_online(tmp_path / "curriculum.toml")
+    assert (config.policy, config.steps, config.batch_size, config.group_size) == (recipe.variant.policy, 1000, 64, 16)
+    assert config.problems == str(tmp_path / "measured.jsonl")
+
+
+def test_the_command_lists_shows_and_writes(tmp_path):
+    run = CliRunner().invoke
+    listed = json.loads(run(app, ["recipe", "list", "--json"]).stdout)
+    assert (set(listed["models"]), tuple(listed["variants"])) == (set(MODELS), VARIANTS)
+    assert set(MODELS) <= set(run(app, ["recipe", "list"]).stdout.split())
+    shown = json.loads(run(app, ["recipe", "show", "qwen3-8b", "--set", "steps=7", "--json"]).stdout)
+    assert shown["fits"]
+    assert (shown["recipe"]["training"]["steps"], shown["recipe"]["why"]["steps"]) == (7, "set by hand")
+    assert "together" in run(app, ["recipe", "show", "qwen3-8b"]).stdout
+    written = run(app, ["recipe", "write", "qwen3-8b", "--variant", "soft", "-o", str(tmp_path), "--set", "gpu_gib=24"])
+    assert written.exit_code == 0
+    assert "does not fit" in written.stderr
+    assert tomllib.loads((tmp_path / "curriculum.toml").read_text())["policy"] == "soft"
+    kept = msgspec.json.decode((tmp_path / "recipe.json").read_bytes(), type=dict)
+    assert kept["hardware"]["gpu_gib"] == 24
+    assert set(kept["hardware"]) == set(Hardware.__struct_fields__)
+
+
+def test_the_command_refuses_a_setting_without_value():
+    result = CliRunner().invoke(app, ["recipe", "show", "qwen3-8b", "--set", "steps"])
+    assert isinstance(result.exception, ConfigError)
