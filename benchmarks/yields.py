@@ -178,16 +178,17 @@ def main(
     config = ModelConfig(model=model, base_url=base_url, timeout=timeout, sampling=sampling)
     served: Model = make_model(config, 8)
     served = CachedModel(served, responses, "teacher") if responses else served
-    asked = [(Mode(name), arm) for name in mode or list(Mode) for arm in ARMS]
+    asked = [Mode(name) for name in mode or list(Mode)]
     found: list[Yield] = []
     lock = threading.Lock()
 
-    def one(pair: tuple[Mode, str]) -> None:
-        result = measure_yield(served, config, *pair, budget=budget, executor=shared_executor(), seeds=seeds)
-        with lock:
-            found.append(result)
-            if output:  # what is there stays there if the rest is stopped
-                output.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
+    def one(kind: Mode) -> None:
+        for arm in reversed(ARMS):  # one after the other: first drafts that both need are asked for once
+            result = measure_yield(served, config, kind, arm, budget=budget, executor=shared_executor(), seeds=seeds)
+            with lock:
+                found.append(result)
+                if output:  # what is there stays there if the rest is stopped
+                    output.write_bytes(msgspec.json.format(msgspec.json.encode(found)))
 
     with ThreadPoolExecutor(len(asked)) as threads:
         list(threads.map(one, asked))

@@ -10,9 +10,9 @@ import pytest
 
 from code_envs.errors import MissingExtra, RunError
 from code_envs.generation import RunConfig, generate
-from code_envs.problem import Attempt, Chain, Direction, Lineage, Mode, Problem, Report, load_problems
+from code_envs.problem import Attempt, Chain, Direction, Draft, Lineage, Mode, Problem, Report, load_problems
 from code_envs.report import write_report
-from code_envs.report.numbers import by_mode, measured, steps, yields
+from code_envs.report.numbers import by_mode, measured, refusals, steps, yields
 from code_envs.rollout import Tally
 
 PROBLEMS = Path(__file__).parent / "problems"
@@ -150,6 +150,42 @@ def test_numbers_are_those_of_the_chains():
 
 def rates_of(chain: Chain) -> list[float]:
     return [report.rate for _, report in measured(chain.problems)]
+
+
+def test_refused_drafts_are_counted_with_an_example_of_each(tmp_path):
+    def make(config: RunConfig, index: int) -> Chain:
+        text = f"there is no program in reply {index} & <b>none</b>"
+        first = Draft(turn=0, direction=Direction.START, checks=("missing",), complaints=(text,))
+        second = first.but(repair=1, checks=("witness", "valid"), complaints=("no input shows a fault", "few"))
+        return Chain(id=config.id_of(index), problems=(), drafts=(first, second))
+
+    chains = generate(tmp_path, RunConfig(chains=2, turns=3), make=make)
+    rows = [(check, count, example) for check, count, _, example in refusals(chains)]
+    assert rows == [
+        ("missing", 2, "there is no program in reply 0 & <b>none</b>"),
+        ("witness", 2, "no input shows a fault"),
+    ]
+    words = " ".join(Page(write_report(tmp_path).read_text("utf-8")).words)
+    for text in ("No part of the problem is missing.", "reply 0 & <b>none</b>", "There is a witness"):
+        assert text in words
+
+
+@pytest.mark.parametrize(
+    ("passes", "told"),
+    [((3, 3), "did not change the pass rate on average"), ((2, 4), "raised the pass rate by 50 points on average")],
+)
+def test_the_headline_says_which_way_steps_went(tmp_path, passes, told):
+    def make(config: RunConfig, index: int) -> Chain:
+        chain = hand_made(config, index)
+        return chain.but(
+            problems=tuple(
+                problem.but(measurements=(Report(problem=problem.key, student="s", attempts=4, passes=right),))
+                for problem, right in zip(chain.problems, passes, strict=False)
+            )
+        )
+
+    generate(tmp_path, RunConfig(chains=4, turns=2), make=make)
+    assert f"A step to harder {told}" in " ".join(Page(write_report(tmp_path).read_text("utf-8")).words)
 
 
 def unmeasured(config: RunConfig, index: int) -> Chain:

@@ -8,7 +8,7 @@ import msgspec
 
 from code_envs.errors import LiteralError, ValueRefused
 from code_envs.executor import Execution, Executor, Job, Status
-from code_envs.modes.base import Answer, Complaint, Rules
+from code_envs.modes.base import Answer, Complaint, Grade, Rules
 from code_envs.modes.limits import limits_of
 from code_envs.modes.reading import completions
 from code_envs.modes.validity import complain, generator, prose_of
@@ -17,7 +17,7 @@ from code_envs.problem import Problem
 from code_envs.students.baselines import guess_arguments
 from code_envs.values import encode, encode_literal, parse_arguments, parse_literal
 
-__all__ = ["check_guesses", "check_told", "run_arguments", "run_each"]
+__all__ = ["check_guesses", "check_told", "grade_guesses", "run_arguments", "run_each"]
 
 _MAX_PASSED = 0.05
 _GUESSES = 100
@@ -81,13 +81,26 @@ def run_arguments(
     return [[[job[index]] for job in executions] for index in range(len(calls))]
 
 
+def grade_guesses(rules: Rules, problem: Problem, executor: Executor, count: int) -> tuple[list[str], list[Grade]]:
+    """Grade arguments from a probe set and at random, the same for the same problem.
+
+    Args:
+        rules: The mode, one whose answers are arguments.
+        problem: What was asked.
+        executor: Runs them.
+        count: How many guesses, at most.
+
+    Returns:
+        The guesses, as tuple literals, and their grades.
+    """
+    guesses = guess_arguments(rules.view(problem), generator(problem), count)
+    runs = run_arguments(rules, problem, guesses, executor) if guesses else []
+    return guesses, [rules.judge(problem, Answer(text=text), own) for text, own in zip(guesses, runs, strict=True)]
+
+
 def check_guesses(rules: Rules, problem: Problem, executor: Executor) -> Iterator[Complaint]:
     """Check that arguments from a probe set and at random rarely pass."""
-    guesses = guess_arguments(rules.view(problem), generator(problem), _GUESSES)
-    if not guesses:
-        return
-    runs = run_arguments(rules, problem, guesses, executor)
-    grades = [rules.judge(problem, Answer(text=text), own) for text, own in zip(guesses, runs, strict=True)]
+    guesses, grades = grade_guesses(rules, problem, executor, _GUESSES)
     passed = [text for text, grade in zip(guesses, grades, strict=True) if grade.passed]
     if not all(grade.scored for grade in grades):
         yield complain("infra", "the sandbox failed")

@@ -15,7 +15,7 @@ from code_envs.generation import CHAINS, RunConfig, distinct, kept, load_config,
 from code_envs.models import RESPONSES, usage_of
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem, load_chains
-from code_envs.report.numbers import by_mode, drafts, measured, rates, saved_attempts, steps, table, yields
+from code_envs.report.numbers import by_mode, drafts, measured, rates, refusals, saved_attempts, steps, table, yields
 from code_envs.report.plots import plot_histogram, plot_means
 from code_envs.rollout import Tally
 from code_envs.teacher import LEVELS
@@ -81,6 +81,7 @@ def _facts(
         "levels": LEVELS,
         "yields": yields(chains, config, removals),
         "drafts": drafts(chains, config),
+        "refusals": refusals(chains),
         "removals": Counter((removal.reason, removal.source or "this run") for removal in removals).most_common(),
         "shown": [_shown(chain) for chain in _telling(chains)],
     }
@@ -101,10 +102,11 @@ def _headline(chains: Sequence[Chain], problems: Sequence[Problem], config: RunC
     text = f"On average the student solved {_percent(statistics.fmean(found))} of its attempts at a problem. "
     for step in steps(chains):
         if step.direction != "sideways":
-            moved = "raised" if step.change > 0 else "lowered"
-            text += (
-                f"A step to {step.direction} {moved} the pass rate by {abs(step.change) * 100:.0f} points on average. "
-            )
+            points = round(100 * step.change)
+            moved = "did not change the pass rate"
+            if points:
+                moved = f"{'raised' if points > 0 else 'lowered'} the pass rate by {abs(points)} points"
+            text += f"A step to {step.direction} {moved} on average. "
     share = len(kept(problems, config)) / len(problems)
     return text + f"{_percent(share)} of the problems are neither always nor never solved, and kept for training."
 

@@ -11,7 +11,9 @@ import msgspec
 
 from code_envs.dedup import Removal
 from code_envs.generation import RunConfig, distinct, kept
+from code_envs.modes import CHECKS
 from code_envs.problem import Chain, Direction, Mode, Problem, Report, wilson_interval
+from code_envs.teacher import DRAFT_CHECKS
 
 __all__ = [
     "BINS",
@@ -22,6 +24,7 @@ __all__ = [
     "mean_rate",
     "measured",
     "rates",
+    "refusals",
     "saved_attempts",
     "steps",
     "table",
@@ -178,6 +181,18 @@ def _draft_counts(chains: Sequence[Chain], checks: Sequence[str]) -> dict[str, i
     valid = [draft for draft in found if draft.key]
     counts = {"drafts": len(found), "valid": len(valid), "after repair": sum(draft.repair > 0 for draft in valid)}
     return counts | {check: first[check] for check in checks}
+
+
+def refusals(chains: Iterable[Chain]) -> list[tuple[str, int, str, str]]:
+    """What refused the drafts of teachers that are models, the most frequent first.
+
+    Returns:
+        The check, how many drafts it refused first, what is true of a good one, and the first complaint.
+    """
+    refused = [draft for chain in chains for draft in chain.drafts if draft.checks]
+    known, first = {**DRAFT_CHECKS, **CHECKS}, {draft.checks[0]: draft.complaints[0] for draft in refused[::-1]}
+    counts = Counter(draft.checks[0] for draft in refused)
+    return [(check, count, known.get(check, ""), first[check]) for check, count in counts.most_common()]
 
 
 def saved_attempts(chains: Iterable[Chain], config: RunConfig) -> int:

@@ -326,7 +326,8 @@ _FAULTS, _RESULTS = (rarer_fault, commoner_fault), (rarer_result, commoner_resul
 _UNFELT: Mapping[Mode, tuple[Mutation, ...]] = {
     Mode.INDUCTION: (*_GUARDS, *_SIZES, *_FAULTS, *_RESULTS),
     Mode.ABDUCTION: _FAULTS,
-    Mode.DEDUCTION: (*_GUARDS, *_FAULTS, *_RESULTS),
+    # one call takes one way: as much is worked out as without the condition
+    Mode.DEDUCTION: (*_GUARDS, *_FAULTS, *_RESULTS, add_condition, add_alternative),
     Mode.FUZZING: _RESULTS,
 }
 """Mutations that change nothing for the student of a mode."""

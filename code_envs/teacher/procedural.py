@@ -9,7 +9,8 @@ import numpy as np
 
 from code_envs.errors import ConfigError, ProposalFailed
 from code_envs.executor import Executor, shared_executor
-from code_envs.modes import Grade, Outcome, validate
+from code_envs.modes import Grade, Outcome, rules, validate
+from code_envs.modes.guessing import grade_guesses
 from code_envs.problem import Direction, Lineage, Mode, Problem
 from code_envs.teacher.adaptive import RateTracker
 from code_envs.teacher.base import LEVELS, Target
@@ -23,6 +24,7 @@ __all__ = ["ProceduralTeacher"]
 
 _BUDGET = 120
 _REACH = 3  # how many levels further a result or fault is sought when it is all that changes
+_GUESSES = 200
 _STEP = {Direction.HARDER: 1, Direction.EASIER: -1, Direction.SIDEWAYS: 0}
 
 
@@ -98,6 +100,8 @@ class ProceduralTeacher:
             aim = level + _STEP[direction] * (_REACH if change in DRAWN_ANEW else 0)
             varied = pack(rng, changed, problem.mode, min(LEVELS - 1, max(0, aim)), self.executor)
             if varied and varied.key != problem.key and not validate(varied, self.executor):
+                if change in DRAWN_ANEW and not self._moved(problem, varied, direction):
+                    continue
                 return varied.but(
                     lineage=Lineage(
                         chain=lineage.chain,
@@ -110,6 +114,16 @@ class ProceduralTeacher:
                     )
                 )
         raise ProposalFailed(f"No valid variant of problem {problem.key} was found: {direction} in {_BUDGET} tries.")
+
+    def _moved(self, problem: Problem, varied: Problem, direction: Direction) -> bool:
+        """Whether a fault or result that was drawn anew is met by half as many guesses, or by twice as many."""
+        own = rules(problem.mode)
+        before, after = (
+            sum(grade.passed for grade in grade_guesses(own, one, self.executor, _GUESSES)[1])
+            for one in (problem, varied)
+        )
+        fewer, more = (after, before) if direction is Direction.HARDER else (before, after)
+        return 2 * fewer <= more > 0
 
     def observe(self, problem: Problem, grade: Grade) -> None:
         """Take note of one graded attempt; those without a verdict say nothing."""

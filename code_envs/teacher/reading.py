@@ -221,14 +221,16 @@ class _Functions:
 
     def take(self, part: str, tree: ast.Module, source: str) -> None:
         """Sort the statements of one block."""
-        lines = source.split("\n")
+        lines, listed = source.split("\n"), False
         for node in tree.body:
             text = _lines_of(node, lines)
+            # a heading that slipped into the block: what stands below it are inputs, lone values too
+            listed = _heads_inputs(node) or (listed and isinstance(node, ast.Expr))
             if isinstance(node, ast.Import | ast.ImportFrom):
                 self._imports[text] = None
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 self._define(part, node.name, text)
-            elif (written := _written_inputs(node)) is not None:
+            elif (written := _written_inputs(node, listed)) is not None:
                 self.calls.append(written)
             elif isinstance(node, ast.Assign | ast.AnnAssign) and not _calls_of(node):
                 self._nodes[f"{part}:{ast.dump(node)}"] = part, text
@@ -283,9 +285,17 @@ def _calls_of(node: ast.stmt) -> list[str]:
     return [ast.unparse(call) for call in found][:MAX_INPUTS]
 
 
-def _written_inputs(node: ast.stmt) -> str | None:
+def _heads_inputs(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Name) and _PART.get(_plain(node.value.id)) == "inputs"
+    )
+
+
+def _written_inputs(node: ast.stmt, listed: bool) -> str | None:
     """Inputs that stand in the program block: bare values, or assigned to a name such as ``inputs``."""
     match node:
+        case ast.Expr(value=ast.Constant() as value) if listed:
+            return ast.unparse(value)
         case ast.Expr(value=ast.Tuple() | ast.List() | ast.Dict() | ast.Set() as value):
             return ast.unparse(value)
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if _PART.get(_plain(name)) == "inputs":

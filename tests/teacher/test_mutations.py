@@ -79,3 +79,10 @@ def test_a_mutation_leaves_no_fault_behind():
     for direction in DIRECTIONS:
         changes = islice(mutate(np.random.default_rng(1), recipe, direction, Mode.FUZZING), 9)
         assert {changed.fault for _, changed in changes} == {None}
+
+
+def test_a_condition_is_no_way_to_make_one_call_harder_to_follow():
+    rng, recipes = _some_recipes(3, Mode.DEDUCTION)
+    names = [name for recipe in recipes for name, _ in islice(mutate(rng, recipe, Direction.HARDER, Mode.DEDUCTION), 6)]
+    assert len(names) > 100
+    assert not {"add_condition", "add_alternative"} & set(names)

@@ -1,5 +1,6 @@
 """Grown problems are valid, the same everywhere, and vary within their chain."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from code_envs.errors import ConfigError, ProblemError, ProposalFailed
-from code_envs.modes import Grade, Outcome, validate
+from code_envs.modes import Grade, Outcome, rules, validate
+from code_envs.modes.guessing import grade_guesses
 from code_envs.problem import Direction, Mode, Problem
 from code_envs.teacher import LEVELS, ProceduralTeacher, Teacher
 from code_envs.teacher.mutations import MUTATIONS
@@ -66,6 +68,31 @@ def test_variants_are_valid_siblings(teacher, executor, mode, direction):
     assert set(after.core) <= set(after.blocks())
     change = (after.weight() + after.size + bool(after.guard)) - (before.weight() + before.size + bool(before.guard))
     assert change * steps[direction] >= 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [(Mode.FUZZING, "rarer_fault"), (Mode.FUZZING, "commoner_fault"), (Mode.ABDUCTION, "commoner_result")],
+)
+def test_what_is_drawn_anew_is_met_by_half_or_twice_as_many_guesses(teacher, executor, monkeypatch, mode, name):
+    direction = Direction.HARDER if name.startswith("rarer") else Direction.EASIER
+    monkeypatch.setattr("code_envs.teacher.procedural.mutate", lambda rng, recipe, *_: [(name, recipe)] * 8)
+    moves = []
+    for seed in range(12):
+        problem = _propose(teacher, mode, 2, seed)
+        with contextlib.suppress(ProposalFailed):  # as many guesses as before: no step in this direction
+            varied = teacher.vary(np.random.default_rng(seed), problem, direction)
+            moves.append((_met(problem, executor), _met(varied, executor)))
+        if len(moves) == 2:
+            break
+    assert moves
+    for before, after in moves:
+        fewer, more = (after, before) if direction is Direction.HARDER else (before, after)
+        assert 2 * fewer <= more > 0
+
+
+def _met(problem, executor):
+    return sum(grade.passed for grade in grade_guesses(rules(problem.mode), problem, executor, 200)[1])
 
 
 def test_both_kinds_of_fuzzing_grow(teacher):

@@ -39,6 +39,14 @@ def test_parts_are_found(reply):
     assert read_inputs(parts.inputs, ("xs", "k"), "f") == [([1, 2], 3)]
 
 
+def test_a_heading_within_the_program_block_is_one():
+    parts = read_parts("```python\ndef f(text):\n    return text.split()\n\ninputs\n'a b'\n'c'\n```\n```\n")
+    assert parts.program == "def f(text):\n    return text.split()\n"
+    assert read_inputs(parts.inputs, ("text",), "f") == [("a b",), ("c",)]
+    bare = read_parts("```python\ndef f(text):\n    return text.split()\n\n'only a remark'\n```")
+    assert bare.inputs == ()
+
+
 def test_json_replies_are_read_as_data():
     import json
 
