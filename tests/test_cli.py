@@ -220,7 +220,7 @@ def test_an_export_for_a_trainer(command, tmp_path):
     save_records(problems, load_problems(PROBLEMS / "deduction.jsonl"))
     count = len(problems.read_text().splitlines())
     done = command("export", problems, "--for", "openrlhf", "-o", tmp_path / "out", "--json").document()
-    assert done == {"problems": count, "files": [str(tmp_path / "out" / "train.jsonl")]}
+    assert done == {"problems": count, "files": [str(tmp_path / "out" / "train.jsonl")], "pushed": None}
     made = command("export", "deduction", "--for", "openrlhf", "--count", 2, "--lazy", "-o", tmp_path / "made")
     assert made.code == 0
     rows = [json.loads(line) for line in (tmp_path / "made" / "train.jsonl").read_text().splitlines()]

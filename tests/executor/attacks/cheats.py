@@ -1,6 +1,6 @@
 """Programs that want a result which they did not compute: what they claim is a wrong value, or nothing."""
 
-from attacks.tools import FRAMES, ROOMY, denied, ends, group, returns
+from attacks.tools import FILLING, FRAMES, ROOMY, denied, ends, group, returns
 
 # The head of a result map (finished, shared, records, captured), and where the records start.
 _HEAD = "import struct\nhead = struct.Struct('<BBII').pack\nstart = 10 + session.recorder.stdout_bytes\n"
@@ -70,7 +70,7 @@ GROUPS = (
         ends("a value that holds itself", "x = []; x.append(x)\nreturn x", "too_large", script="ok"),
         ends("a value too long", "return 'x' * 200_000", "too_large"),
         ends("an integer with many digits", "return 1 << 40_000", "too_large", script="raised", exception="ValueError"),
-        ends("many items", "return [0] * 10 ** 6", "too_large|memory"),
+        ends("many items", "return [0] * 10 ** 6", "too_large|memory", limits=FILLING),
         returns("keys that all collide", "return {(2 ** 61 - 1) * k for k in range(1, 900)} == 1", False, limits=ROOMY),
         returns("not a number", "return [float('nan') == float('nan'), float('inf')]", [False, float("inf")]),
         returns("True for 1", "return [True, 1][0]", True),
