@@ -53,7 +53,7 @@ def export(
         raise UnknownName("reader", target, TARGETS)
     if to_hub and (target, kind) not in _PUSHED:
         raise ConfigError(
-            "--push takes a dataset --for huggingface as jsonl or parquet: hf is the layout of a local disk"
+            "--push needs --for huggingface and --format jsonl or parquet: hf is the layout of a local disk"
         )
     if target == "huggingface":
         files = _for_huggingface(Path(source), output, kind, eval_share, seed)
