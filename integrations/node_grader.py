@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from code_envs import modes
+from code_envs.cluster import on_this_node
 from code_envs.errors import CodeEnvsError, ConfigError, ExecutorError
 from code_envs.executor import Executor, shared_executor
 from code_envs.integrations.openrlhf_labels import Label, find_problem, read_label
@@ -132,7 +133,6 @@ class NodeGrader:
 def _node_actor() -> Any:
     """Find the actor of this job and machine, or start it."""
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     context = ray.get_runtime_context()
     node, workers = context.get_node_id(), _workers()
@@ -146,7 +146,7 @@ def _node_actor() -> Any:
             max_restarts=-1,
             max_task_retries=2,
             max_concurrency=2 * (workers or len(os.sched_getaffinity(0))),
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+            scheduling_strategy=on_this_node(ray),
         )
         .remote(workers)
     )

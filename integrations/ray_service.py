@@ -24,9 +24,10 @@ from typing import Any
 
 import msgspec
 
+from code_envs.cluster import import_ray, on_this_node
 from code_envs.curricula import CurriculumService, Draw, OnlineConfig, open_service
 from code_envs.curricula.beliefs import shorten
-from code_envs.errors import ConfigError, MissingExtra, ServiceUnavailable
+from code_envs.errors import ConfigError, ServiceUnavailable
 from code_envs.modes.base import Grade, Outcome
 from code_envs.problem import Problem
 
@@ -234,7 +235,7 @@ def serve(
     folder = str(Path(folder).resolve()) if folder is not None else None
     make = partial(open_service, config, folder) if isinstance(config, OnlineConfig) else config
     identity = msgspec.json.encode([config, folder]).decode() if isinstance(config, OnlineConfig) else ""
-    options: dict[str, Any] = {"scheduling_strategy": "DEFAULT" if anywhere else _here(ray)}
+    options: dict[str, Any] = {"scheduling_strategy": "DEFAULT" if anywhere else on_this_node(ray)}
     actor = (
         ray.remote(_Service)
         .options(
@@ -298,7 +299,7 @@ def join_cluster(address: str = "auto", namespace: str = NAMESPACE) -> None:
         MissingExtra: Ray is not installed.
         ServiceUnavailable: There is no cluster at the address.
     """
-    ray = _import()
+    ray = import_ray()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # what will become of accelerators in a later Ray
@@ -310,25 +311,11 @@ def join_cluster(address: str = "auto", namespace: str = NAMESPACE) -> None:
         ) from error
 
 
-def _import() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtra("ray", "ray") from error
-    return ray
-
-
 def _ray() -> Any:
-    ray = _import()
+    ray = import_ray()
     if not ray.is_initialized():  # a call would start a cluster of its own, in which there is no service
         raise ServiceUnavailable("this process is not connected to a Ray cluster: call ray.init(address='auto') first")
     return ray
-
-
-def _here(ray: Any) -> Any:
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def _own(error: Any) -> Exception:

@@ -1,10 +1,13 @@
 """Fixtures for all tests."""
 
+import gc
 import json
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +33,36 @@ def data_folder() -> Path:
     if not (folder / "cruxeval.jsonl").exists():
         pytest.skip("needs the public benchmark files: set CODE_ENVS_DATA to their folder")
     return folder
+
+
+@contextmanager
+def _start_ray(**options: Any) -> Iterator[Any]:
+    import ray
+
+    os.environ |= {"RAY_raylet_start_wait_time_s": "120", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    for attempt in range(4):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                ray.init(include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20, **options)
+            break
+        except Exception:
+            ray.shutdown()
+            if attempt == 3:
+                raise
+    try:
+        yield ray
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # Ray lets go of processes that still end
+            ray.shutdown()
+            gc.collect()
+
+
+@pytest.fixture(scope="session")
+def start_ray() -> Callable[..., AbstractContextManager[Any]]:
+    """Starts a cluster of this machine; that takes seconds, may fail on a busy one, and is tried again."""
+    return _start_ray
 
 
 @pytest.fixture

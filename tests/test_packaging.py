@@ -27,6 +27,7 @@ ORDER = (
     "executor",
     "programs",
     "dedup",
+    "cluster",
     "models",
     "students",
     "modes",

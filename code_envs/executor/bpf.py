@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from code_envs.executor.syscalls import AUDIT_ARCH, table
 
@@ -21,6 +22,7 @@ __all__ = [
     "Rule",
     "allow_descriptors",
     "allow_values",
+    "arguments",
     "assemble",
     "deny",
     "deny_bits",
@@ -135,6 +137,16 @@ def prepare(instructions: Sequence[Instruction]) -> ctypes.Structure:
     return _Program(len(instructions), lines)
 
 
+def arguments(number: int, program: ctypes.Structure) -> tuple[Any, ...]:
+    """Say what ``syscall`` of the C library is to be called with, to put a process under a filter.
+
+    Args:
+        number: The number of the ``seccomp`` system call.
+        program: What :func:`prepare` returned.
+    """
+    return ctypes.c_long(number), 1, 0, ctypes.byref(program)
+
+
 def install(libc: ctypes.CDLL, number: int, program: ctypes.Structure) -> None:
     """Put this process under a prepared filter, for good.
 
@@ -146,5 +158,5 @@ def install(libc: ctypes.CDLL, number: int, program: ctypes.Structure) -> None:
     Raises:
         OSError: The kernel refused.
     """
-    if libc.syscall(number, 1, 0, ctypes.byref(program)) != 0:
+    if libc.syscall(*arguments(number, program)) != 0:
         raise OSError(ctypes.get_errno(), "seccomp refused the filter")

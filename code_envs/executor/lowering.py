@@ -13,6 +13,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from code_envs.executor import bpf
 from code_envs.executor.clock import Alarm
 from code_envs.executor.confine import DIE_WITH_PARENT
 
@@ -50,8 +51,7 @@ class Lowering:
         self._alarm = Alarm(library.syscall, numbers, signal.SIGPROF)
         self.bond: Plan = ((library.prctl, DIE_WITH_PARENT),)
         self._unblock = library.pthread_sigmask, (int(signal.SIG_SETMASK), bytes(128), None)
-        install = ctypes.c_long(numbers["seccomp"])
-        self._filters = [(library.syscall, (install, 1, 0, ctypes.byref(each))) for each in filters]
+        self._filters = [(library.syscall, bpf.arguments(numbers["seccomp"], each)) for each in filters]
 
     def plan(self, cpu: float, memory: int, file_bytes: int) -> Plan:
         """Say what a child has to do for one run.

@@ -13,9 +13,9 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from code_envs.cluster import last_line
 from code_envs.errors import CodeEnvsError, RunError
 from code_envs.generation.config import RunConfig
-from code_envs.models.on_ray import last_line
 from code_envs.problem import Chain
 
 __all__ = ["ChainWorker", "Crew"]

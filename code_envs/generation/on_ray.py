@@ -14,12 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from code_envs.errors import ConfigError, MissingExtra, RunError
+from code_envs.cluster import import_ray, last_line
+from code_envs.errors import ConfigError, RunError
 from code_envs.generation.config import RunConfig
 from code_envs.generation.crew import Crew, Maker
 from code_envs.generation.factory import ChainFactory
 from code_envs.models import ModelConfig
-from code_envs.models.on_ray import AnswersRequests, RayStore, last_line, model_on_ray, start_engines, start_store
+from code_envs.models.on_ray import AnswersRequests, RayStore, model_on_ray, start_engines, start_store
 from code_envs.models.vllm import VllmEngine
 from code_envs.problem import Chain
 from code_envs.students import STUDENTS
@@ -75,7 +76,7 @@ class RayEngine:
         for name, count in (counts | {"tensor_parallel": tensor_parallel}).items():
             if count is not None and count < (0 if name == "tensor_parallel" else 1):
                 raise ConfigError(f"{name} is {count}; give at least 1")
-        _import_ray()
+        import_ray()
         self.address, self.workers, self.in_flight, self.concurrency = address, workers, in_flight, concurrency
         self.teacher_engines, self.student_engines = teacher_engines, student_engines
         self.tensor_parallel, self.engine_args = tensor_parallel, dict(engine_args or {})
@@ -166,11 +167,10 @@ def ray_cluster(address: str = "") -> Iterator[bool]:
         MissingExtra: Ray is not installed.
         RunError: There is no such cluster, or none can be started.
     """
-    ray = _import_ray()
+    ray = import_ray()
     if ray.is_initialized():
         yield False
         return
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will do; otherwise it warns
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as Ray will do; otherwise it warns
     address = address or os.environ.get("RAY_ADDRESS", "") or "local"
     if address.startswith("ray://"):
@@ -206,15 +206,6 @@ def _start_locally(ray: Any) -> None:
             if attempt == _STARTS - 1:
                 raise RunError(f"Ray cannot be started on this machine: {last_line(error)}") from error
             time.sleep(2 + 3 * attempt)
-
-
-def _import_ray() -> Any:
-    try:
-        import ray
-        import ray.exceptions
-    except ImportError as error:
-        raise MissingExtra("ray", "ray") from error
-    return ray
 
 
 def _uses_vllm(config: RunConfig) -> bool:

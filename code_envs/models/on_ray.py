@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from code_envs.cluster import last_line, on_this_node
 from code_envs.errors import ModelError
 from code_envs.models.base import Completion, Model, ModelConfig, Request
 from code_envs.models.cache import FileStore
@@ -20,7 +21,6 @@ __all__ = [
     "EngineActor",
     "RayModel",
     "RayStore",
-    "last_line",
     "model_on_ray",
     "start_engines",
     "start_store",
@@ -181,11 +181,9 @@ def start_store(path: str | Path) -> RayStore:
         RunError: The file is something else.
     """
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     FileStore(path).close()  # says so here if it cannot be used
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": on_this_node(ray)}
     return RayStore(ray.remote(FileStore).options(**options).remote(Path(path).resolve()))
 
 
@@ -194,9 +192,3 @@ def model_on_ray(engines: Mapping[str, Sequence[Any]], config: ModelConfig, conc
     from code_envs.models import make_model
 
     return RayModel(config, engines[config.model]) if config.model in engines else make_model(config, concurrency)
-
-
-def last_line(error: BaseException) -> str:
-    """The last line of what Ray says, which is what happened; above it are traces of other processes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__

@@ -78,26 +78,10 @@ def f(xs: list[int], k: int) -> list[int]:
 
 
 @pytest.fixture(scope="session")
-def cluster():
-    """A small cluster; starting it may fail on a busy machine, and is tried again."""
-    os.environ |= {"RAY_raylet_start_wait_time_s": "120", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    for attempt in range(3):
-        try:
-            ray.init(
-                address="local",
-                num_cpus=CPUS,
-                include_dashboard=False,
-                log_to_driver=False,
-                object_store_memory=100 * 2**20,
-                logging_level="warning",
-            )
-            break
-        except Exception:
-            ray.shutdown()
-            if attempt == 2:
-                raise
-    yield
-    ray.shutdown()
+def cluster(start_ray):
+    """A small cluster."""
+    with start_ray(address="local", num_cpus=CPUS, logging_level="warning"):
+        yield
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,12 +1,10 @@
 """One pool for a machine, and a curriculum in the loop: in a real Ray cluster."""
 
 import asyncio
-import gc
 import importlib.util
 import os
 import signal
 import sys
-import warnings
 
 import pytest
 
@@ -28,31 +26,10 @@ needs_ray = [
 
 
 @pytest.fixture(scope="module")
-def ray():
-    """A cluster of this machine; it takes seconds to start, and gives up on a loaded machine: try again."""
-    import ray
-
-    for attempt in range(4):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                ray.init(
-                    address="local",
-                    num_cpus=2,
-                    include_dashboard=False,
-                    object_store_memory=80 * 2**20,
-                    log_to_driver=False,
-                )
-            break
-        except (ConnectionError, TimeoutError, RuntimeError):
-            ray.shutdown()
-            if attempt == 3:
-                raise
-    yield ray
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        ray.shutdown()
-        gc.collect()
+def ray(start_ray):
+    """A cluster of this machine."""
+    with start_ray(address="local", num_cpus=2) as ray:
+        yield ray
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from functools import partial
 
 import numpy as np
@@ -33,25 +32,10 @@ CONFIG = 'problems = "problems.jsonl"\nbatch_size = 4\ngroup_size = 4\nteacher =
 
 
 @pytest.fixture(scope="module")
-def ray():
-    """A cluster of this machine; it takes seconds to start, and gives up on a loaded machine: try again."""
-    import ray
-
-    for attempt in range(4):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                ray.init(num_cpus=4, include_dashboard=False, object_store_memory=80 * 2**20, log_to_driver=False)
-            break
-        except (ConnectionError, TimeoutError, RuntimeError):
-            ray.shutdown()
-            if attempt == 3:
-                raise
-    yield ray
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # Ray lets go of processes that still end
-        ray.shutdown()
-        gc.collect()
+def ray(start_ray):
+    """A cluster of this machine."""
+    with start_ray(num_cpus=4) as ray:
+        yield ray
 
 
 @pytest.fixture(scope="module")
