@@ -103,6 +103,7 @@ def measure_yield(
     budget: int,
     executor: Executor,
     seeds: str = "stdlib",
+    constrain: str = "",
 ) -> Yield:
     """Spend a budget in one way.
 
@@ -114,13 +115,14 @@ def measure_yield(
         budget: Tokens to be written.
         executor: Runs and grades.
         seeds: Where the code comes from.
+        constrain: What holds drafts to their form.
 
     Returns:
         What came of it.
     """
     repairs, turns = ARMS[arm]
     limited = _Budgeted(model, budget)
-    teacher = ModelTeacher(limited, config, make_source(seeds), executor, repairs=repairs)
+    teacher = ModelTeacher(limited, config, make_source(seeds), executor, repairs=repairs, constrain=constrain)
     student = make_student("search", executor)
     drafts: list[Draft] = []
     problems: list[Problem] = []
@@ -170,6 +172,7 @@ def main(
     max_tokens: Annotated[int, typer.Option(help="Tokens of a draft, at most.")] = 1024,
     temperature: Annotated[float, typer.Option(help="The temperature.")] = 0.8,
     timeout: Annotated[float, typer.Option(help="Seconds that a draft may take.")] = 600.0,
+    constrain: Annotated[str, typer.Option(help="What holds drafts to their form: schema, or grammar.")] = "",
     responses: Annotated[Path | None, typer.Option(help="A store of replies, to go on with.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A JSON file to write.")] = None,
 ) -> None:
@@ -184,7 +187,16 @@ def main(
 
     def one(kind: Mode) -> None:
         for arm in reversed(ARMS):  # one after the other: first drafts that both need are asked for once
-            result = measure_yield(served, config, kind, arm, budget=budget, executor=shared_executor(), seeds=seeds)
+            result = measure_yield(
+                served,
+                config,
+                kind,
+                arm,
+                budget=budget,
+                executor=shared_executor(),
+                seeds=seeds,
+                constrain=constrain,
+            )
             with lock:
                 found.append(result)
                 if output:  # what is there stays there if the rest is stopped

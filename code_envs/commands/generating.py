@@ -82,6 +82,9 @@ def generate(
     ] = "stdlib",
     licence: Annotated[str, typer.Option("--licence", help="Its licence, where it does not say so itself.")] = "",
     templates: Annotated[str, typer.Option("--templates", help="A folder of prompts for a model as teacher.")] = "",
+    constrain: Annotated[
+        str, typer.Option("--constrain", help="Hold drafts to their form: schema (JSON), or grammar.")
+    ] = "",
     stop_early: StopEarly = False,
     similarity: Annotated[
         float | None,
@@ -186,6 +189,7 @@ def generate(
         licence=licence,
         repairs=repairs,
         templates=templates,
+        constrain=constrain,
         bands=BANDS if stop_early else (),
         similarity=1.0 if similarity is None and teacher_model else similarity,
         against=tuple(against or ()),

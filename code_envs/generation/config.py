@@ -15,6 +15,7 @@ from code_envs.measure import check_bands
 from code_envs.models import ModelConfig
 from code_envs.problem import Mode
 from code_envs.teacher import LEVELS, TEACHERS
+from code_envs.teacher.constraints import CONSTRAINTS
 from code_envs.teacher.loop import STRATEGIES
 
 __all__ = ["CONFIG", "RunConfig", "load_config", "to_table"]
@@ -44,6 +45,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         licence: The licence of that code, if it does not say so itself.
         repairs: How often a model may mend a draft that is refused.
         templates: A folder of prompts for teachers that are models.
+        constrain: What holds drafts to their form, one of :data:`.teacher.constraints.CONSTRAINTS`; empty for nothing.
         bands: Where measuring may stop early, see :func:`code_envs.measure.measure`.
         similarity: From which share of common parts a problem repeats an earlier one, in (0, 1]; None
             takes out only identical records.
@@ -68,6 +70,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     licence: str = ""
     repairs: int = 3
     templates: str = ""
+    constrain: str = ""
     bands: tuple[tuple[float, float], ...] = ()
     similarity: float | None = None
     against: tuple[str, ...] = ()
@@ -89,6 +92,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for name in ("seed", "repairs"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if self.constrain and self.constrain not in CONSTRAINTS:
+            raise UnknownName("constraint", self.constrain, CONSTRAINTS)
         if self.varied_by and (self.varied_by in TEACHERS or self.teacher_model is None):
             raise ConfigError(
                 f"varied_by is {self.varied_by!r}; name a model, and its server: others vary only their own"

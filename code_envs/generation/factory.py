@@ -144,7 +144,9 @@ class ChainFactory:
         own = msgspec.structs.replace(config.teacher_model, model=name)
         source, templates = make_source(config.seeds, config.licence or None), config.templates or None
         model = self._model(own, "teacher")
-        return ModelTeacher(model, own, source, executor, repairs=config.repairs, templates=templates)
+        return ModelTeacher(
+            model, own, source, executor, repairs=config.repairs, templates=templates, constrain=config.constrain
+        )
 
     def _student(self, config: RunConfig, executor: Executor) -> Student:
         if config.student in STUDENTS:

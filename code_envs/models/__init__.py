@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from code_envs.errors import UnknownName
-from code_envs.models.base import Completion, Finish, Message, Model, ModelConfig, OnDone, Request, Sampling
+from code_envs.models.base import Completion, Constraint, Finish, Message, Model, ModelConfig, OnDone, Request, Sampling
 from code_envs.models.cache import RESPONSES, CachedModel, FileStore, Store, Usage, usage_of
 from code_envs.models.openai import OpenAIModel
 from code_envs.models.vllm import VllmModel
@@ -15,6 +15,7 @@ __all__ = [
     "RESPONSES",
     "CachedModel",
     "Completion",
+    "Constraint",
     "FileStore",
     "Finish",
     "Message",

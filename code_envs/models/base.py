@@ -11,7 +11,7 @@ import msgspec
 
 from code_envs.errors import ConfigError
 
-__all__ = ["Completion", "Finish", "Message", "Model", "ModelConfig", "OnDone", "Request", "Sampling"]
+__all__ = ["Completion", "Constraint", "Finish", "Message", "Model", "ModelConfig", "OnDone", "Request", "Sampling"]
 
 
 class Message(TypedDict):
@@ -95,6 +95,22 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return f"{self.model} ({', '.join(parts)})"
 
 
+class Constraint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The form that a reply must have; exactly one of the two is given.
+
+    Attributes:
+        schema: A JSON schema, as JSON, for servers with ``response_format``.
+        grammar: A grammar in GBNF, with the rule ``root``, which llama.cpp, vLLM and SGLang read.
+    """
+
+    schema: str = ""
+    grammar: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.schema) == bool(self.grammar):
+            raise ConfigError("a constraint is a schema or a grammar, one of the two")
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One reply that is asked for.
 
@@ -102,11 +118,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         messages: The chat so far.
         sampling: How the reply is drawn.
         seed: Passed to the server, in [0, 2**31); a server may ignore it.
+        constraint: The form that the reply must have; any if unset.
     """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     seed: int = 0
+    constraint: Constraint | msgspec.UnsetType = msgspec.UNSET  # unset, so that stores know requests without one
 
 
 class Finish(StrEnum):

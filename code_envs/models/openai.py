@@ -7,6 +7,7 @@ with exponential backoff, and as the server's ``Retry-After`` asks.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,8 @@ def _body(model: str, request: Request) -> dict[str, Any]:
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "reasoning_effort": sampling.reasoning_effort or None,
-        "extra_body": sampling.extra() or None,
+        "response_format": _schema(request),
+        "extra_body": {**_grammar(request), **sampling.extra()} or None,
     }
     return {
         "model": model,
@@ -117,6 +119,21 @@ def _body(model: str, request: Request) -> dict[str, Any]:
         "seed": request.seed,
         **{name: value for name, value in given.items() if value is not None},
     }
+
+
+def _schema(request: Request) -> dict[str, Any] | None:
+    if not request.constraint or not request.constraint.schema:
+        return None
+    schema = {"name": "problem", "schema": json.loads(request.constraint.schema), "strict": True}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _grammar(request: Request) -> dict[str, Any]:
+    """There is no standard field for it: those of llama.cpp, vLLM (from 0.12) and SGLang; each ignores the others."""
+    if not request.constraint or not request.constraint.grammar:
+        return {}
+    grammar = request.constraint.grammar
+    return {"grammar": grammar, "structured_outputs": {"grammar": grammar}, "ebnf": grammar}
 
 
 def _completion(reply: Any, seconds: float) -> Completion:

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from code_envs.errors import MissingExtra, ModelError
-from code_envs.models.base import Completion, Finish, ModelConfig, Request, Sampling
+from code_envs.models.base import Completion, Constraint, Finish, ModelConfig, Request, Sampling
 from code_envs.models.looped import LoopedModel
 
 __all__ = ["VllmEngine", "VllmModel"]
@@ -73,7 +73,8 @@ class VllmEngine:
             return_dict=False,
             **({"reasoning_effort": effort} if effort else {}),
         )
-        params = self._params(**_settings(request.sampling, request.seed), output_kind=self._whole)
+        form = _form(request.constraint) if request.constraint else {}
+        params = self._params(**form, **_settings(request.sampling, request.seed), output_kind=self._whole)
         number = f"code-envs-{next(self._numbers)}"
         async for output in self._engine.generate({"prompt_token_ids": tokens}, params, number):
             last = output
@@ -113,6 +114,20 @@ def _client_errors() -> tuple[type[Exception], ...]:
     except ImportError:
         return ()
     return (VLLMClientError,)
+
+
+def _form(constraint: Constraint) -> dict[str, Any]:
+    """How vLLM is told of a form, since 0.11.1.
+
+    Raises:
+        MissingExtra: vLLM is older than that.
+    """
+    try:
+        from vllm.sampling_params import StructuredOutputsParams
+    except ImportError as error:
+        raise MissingExtra("vllm", "vllm") from error
+    given = {"json": constraint.schema} if constraint.schema else {"grammar": constraint.grammar}
+    return {"structured_outputs": StructuredOutputsParams(**given)}
 
 
 def _settings(sampling: Sampling, seed: int) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def _made(config: RunConfig) -> Iterator[str]:
         yield f"Problems after the first of each chain: {config.varied_by}."
     if config.teacher_model is not None:
         yield f"The teacher began with pieces of {config.seeds}, and could mend a draft {config.repairs} times."
+        if config.constrain:
+            yield f"Its drafts were held to their form by a {config.constrain}."
 
 
 def _filters(config: RunConfig) -> Iterator[str]:

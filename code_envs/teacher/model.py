@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from code_envs.dedup import fingerprint
@@ -22,6 +23,7 @@ from code_envs.problem import Direction, Draft, Lineage, Mode, Problem, Seed
 from code_envs.teacher.adaptive import RateTracker
 from code_envs.teacher.base import LEVELS, Notes, Target
 from code_envs.teacher.blocks import pick
+from code_envs.teacher.constraints import constraint, reminder
 from code_envs.teacher.drafting import candidates
 from code_envs.teacher.instructions import Instructions
 from code_envs.teacher.reading import DraftRefused, read_parts
@@ -68,10 +70,12 @@ class ModelTeacher:
         executor: Runs the programs; the shared one if None.
         repairs: How often a draft may be mended.
         templates: A folder of prompts, see :class:`.instructions.Instructions`.
+        constrain: What holds drafts to their form, a name of :data:`.constraints.CONSTRAINTS`; empty for nothing.
         target: The pass rate to aim at where no level is asked for, in (0, 1).
 
     Raises:
         ConfigError: A number or the folder cannot be used.
+        UnknownName: There is no such constraint.
     """
 
     modes = tuple(Mode)
@@ -85,6 +89,7 @@ class ModelTeacher:
         *,
         repairs: int = 3,
         templates: str | Path | None = None,
+        constrain: str = "",
         target: float = 0.5,
     ) -> None:
         if repairs < 0 or not 0 < target < 1:
@@ -92,6 +97,8 @@ class ModelTeacher:
         self.model, self.config, self.name, self.repairs = model, config, config.model, repairs
         self.source = TreeSource() if source is None else source
         self.instructions, self.target, self.rates = Instructions(templates), target, RateTracker()
+        self._forms = {mode: constraint(mode, constrain) or msgspec.UNSET for mode in Mode}
+        self._reminders = {mode: reminder(mode, constrain) for mode in Mode}
         self._executor = executor
         self._seed: Seed | None = None
         self._drafts: list[Draft] = []
@@ -166,10 +173,11 @@ class ModelTeacher:
 
     def _converse(self, rng: np.random.Generator, turn: _Turn) -> Problem:
         """Ask for a draft, and have it mended until it passes."""
-        opening: Message = {"role": "user", "content": turn.prompt}
+        opening: Message = {"role": "user", "content": turn.prompt + self._reminders[turn.mode]}
         chat: tuple[Message, ...] = (opening,)
         for repair in range(self.repairs + 1):
-            request = Request(messages=chat, sampling=self.config.sampling, seed=int(rng.integers(1 << 31)))
+            seed, form = int(rng.integers(1 << 31)), self._forms[turn.mode]
+            request = Request(messages=chat, sampling=self.config.sampling, seed=seed, constraint=form)
             (completion,) = self.model.complete([request])
             problem, complaints = self._judge(completion, turn, rng)
             self._note(turn, repair, completion, complaints, problem)
@@ -192,7 +200,7 @@ class ModelTeacher:
             return ()
         return (
             {"role": "assistant", "content": draft[:_MAX_SHOWN]},
-            {"role": "user", "content": self.instructions.repair(mode, complaints)},
+            {"role": "user", "content": self.instructions.repair(mode, complaints) + self._reminders[mode]},
         )
 
     def _judge(

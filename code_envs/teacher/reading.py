@@ -130,7 +130,7 @@ def _from_json(text: str) -> list[tuple[str, str]]:
         try:
             record = json.loads(body)
             found = [(_PART.get(_plain(name), ""), value) for name, value in record.items()]
-            sections = [(part, _as_text(part, value)) for part, value in found if part]
+            sections = [(part, _as_text(part, value)) for part, value in found if part and value]
         except (ValueError, RecursionError):
             continue
         if any(part == "program" for part, _ in sections):

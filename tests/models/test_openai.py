@@ -2,12 +2,13 @@
 
 import threading
 
+import msgspec
 import pytest
 
 pytest.importorskip("openai", reason="pip install -e '.[openai]'")
 
 from code_envs.errors import ConfigError, ModelError
-from code_envs.models import Finish, ModelConfig, OpenAIModel, Request, Sampling, make_model
+from code_envs.models import Constraint, Finish, ModelConfig, OpenAIModel, Request, Sampling, make_model
 
 pytestmark = pytest.mark.extra
 NOW = (("retry-after-ms", "1"),)
@@ -18,11 +19,16 @@ def ask(model_server):
     """Asks the loopback server through the real client; several texts at a time."""
     made = []
 
-    def ask(*texts, sampling=None, timeout=10.0, **settings):
+    def ask(*texts, sampling=None, timeout=10.0, constraint=msgspec.UNSET, **settings):
         config = ModelConfig(model="tiny", base_url=model_server.url, timeout=timeout)
         made.append(OpenAIModel(config, **{"backoff": 0.001, **settings}))
         requests = [
-            Request(messages=({"role": "user", "content": text},), sampling=sampling or Sampling(), seed=seed)
+            Request(
+                messages=({"role": "user", "content": text},),
+                sampling=sampling or Sampling(),
+                seed=seed,
+                constraint=constraint,
+            )
             for seed, text in enumerate(texts or ("hi",))
         ]
         return made[-1].complete(requests)
@@ -56,6 +62,18 @@ def test_every_setting_reaches_the_server(model_server, ask):
     assert (body["top_k"], body["response_format"]) == (5, {"type": "json_object"})
     ask("x", sampling=Sampling(temperature=None))
     assert not {"temperature", "top_p", "reasoning_effort"} & model_server.bodies[-1].keys()
+    assert not {"response_format", "grammar", "ebnf", "structured_outputs"} & model_server.bodies[-1].keys()
+
+
+def test_a_constraint_reaches_the_server(model_server, ask):
+    ask("x", constraint=Constraint(schema='{"type": "object"}'))
+    form = model_server.bodies[-1]["response_format"]
+    assert (form["type"], form["json_schema"]["schema"]) == ("json_schema", {"type": "object"})
+    ask("x", constraint=Constraint(grammar='root ::= "x"'), sampling=Sampling(extra_body='{"top_k": 5}'))
+    body = model_server.bodies[-1]
+    assert (body["grammar"], body["ebnf"], body["top_k"]) == ('root ::= "x"', 'root ::= "x"', 5)
+    assert body["structured_outputs"] == {"grammar": 'root ::= "x"'}
+    assert "response_format" not in body
 
 
 def test_no_more_are_under_way_than_allowed(model_server, ask):

@@ -8,7 +8,7 @@ import types
 import pytest
 
 from code_envs.errors import MissingExtra, ModelError, UnknownName
-from code_envs.models import Finish, ModelConfig, Request, Sampling, make_model
+from code_envs.models import Constraint, Finish, ModelConfig, Request, Sampling, make_model
 
 
 class FakeParams:
@@ -68,7 +68,9 @@ def model(monkeypatch):
     library = types.SimpleNamespace(
         AsyncEngineArgs=types.SimpleNamespace, AsyncLLMEngine=FakeEngine, SamplingParams=FakeParams
     )
-    kinds = types.SimpleNamespace(RequestOutputKind=types.SimpleNamespace(FINAL_ONLY="final"))
+    kinds = types.SimpleNamespace(
+        RequestOutputKind=types.SimpleNamespace(FINAL_ONLY="final"), StructuredOutputsParams=dict
+    )
     monkeypatch.setitem(sys.modules, "vllm", library)
     monkeypatch.setitem(sys.modules, "vllm.sampling_params", kinds)
     model = make_model(ModelConfig(model="tiny", backend="vllm", timeout=2))
@@ -115,6 +117,13 @@ def test_every_setting_reaches_the_engine(model):
     sampling = Sampling(temperature=0.5, top_p=0.8, max_tokens=9, extra_body='{"top_k": 4}')
     (completion,) = model.complete([chat("x", sampling=sampling, seed=3)])
     assert completion.text == "x 4 " + str({"max_tokens": 9, "seed": 3, "temperature": 0.5, "top_p": 0.8, "top_k": 4})
+
+
+def test_a_constraint_reaches_the_engine(model):
+    forms = [Constraint(schema='{"type": "object"}'), Constraint(grammar='root ::= "x"')]
+    schema, grammar = model.complete([chat("x", constraint=form) for form in forms])
+    assert str({"json": '{"type": "object"}'}) in schema.text
+    assert str({"grammar": 'root ::= "x"'}) in grammar.text
 
 
 def test_the_missing_library_and_unknown_backends_are_named(monkeypatch):
