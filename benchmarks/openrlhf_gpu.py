@@ -19,22 +19,19 @@ from typing import Any
 from code_envs.errors import CodeEnvsError, MissingExtra
 from code_envs.integrations.recipes import MODELS, load_recipe, write_recipe
 
-__all__ = ["main", "measure"]
+__all__ = ["main", "measure", "write_run"]
 
 _SKIPPED = 3  # first steps: compilation, and an asynchronous queue that is still empty
 
 
-def measure(recipe_name: str, folder: Path, *, asynchronous: bool, steps: int) -> dict[str, Any]:
-    """Train on mixed problems of the lower levels, and read what was logged.
+def write_run(recipe_name: str, folder: Path, *, asynchronous: bool, steps: int) -> None:
+    """Write the scripts of a recipe, and mixed problems of level 1 for as many steps.
 
     Args:
         recipe_name: The model's recipe.
-        folder: Where to; the run's scripts, data and logs are in it.
+        folder: Where to.
         asynchronous: Whether rollouts go on while training does.
         steps: Training steps.
-
-    Returns:
-        The median seconds of each part of a step, the first and last rewards, and the seconds in all.
     """
     settings = {"steps": str(steps), "async_enable": str(asynchronous).lower(), "save_every": str(steps)}
     recipe = load_recipe(recipe_name, "four-5k", settings)
@@ -42,6 +39,17 @@ def measure(recipe_name: str, folder: Path, *, asynchronous: bool, steps: int) -
     count = str(steps * recipe.training.batch_size)
     export = ["export", "mixed", "--for", "openrlhf", "--count", count, "--level", "1", "-o", str(folder / "data")]
     subprocess.run([sys.executable, "-m", "code_envs.cli", *export], check=True)
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Launch what was written, and read what was logged.
+
+    Args:
+        folder: Of the run; its logs are in it.
+
+    Returns:
+        The median seconds of each part of a step, the first and last rewards, and the seconds in all.
+    """
     start = time.monotonic()
     subprocess.run(["bash", str(folder / "launch.sh")], check=True)
     return {"seconds": time.monotonic() - start, **_summary(folder / "tensorboard")}
@@ -78,12 +86,11 @@ def main() -> None:
     options = parser.parse_args()
     subprocess.run(["ray", "start", "--head"], check=True)
     try:
-        found = {
-            name: measure(
-                options.recipe, options.output / name, asynchronous=name == "asynchronous", steps=options.steps
-            )
-            for name in ("asynchronous", "synchronous")
-        }
+        found = {}
+        for name in ("asynchronous", "synchronous"):
+            folder = options.output / name
+            write_run(options.recipe, folder, asynchronous=name == "asynchronous", steps=options.steps)
+            found[name] = measure(folder)
     except CodeEnvsError as error:
         sys.exit(str(error))
     finally:

@@ -1,6 +1,7 @@
 """What the tests of the OpenRLHF adapter share: tiny real tokenizers and models, and an engine over them."""
 
 import importlib
+import subprocess
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -139,3 +140,9 @@ def upstream(monkeypatch, *names: str):
         monkeypatch.setitem(sys.modules, name, MagicMock())
     sys.modules["openrlhf.models"].Actor = MagicMock  # a class, for annotations
     return [importlib.import_module(f"openrlhf.{name}") for name in names]
+
+
+def launch(folder: Path, *flags: str) -> list[str]:
+    """What the launch script of a folder asks Ray for."""
+    subprocess.run(["bash", folder / "launch.sh", *flags], check=True, capture_output=True, timeout=120)
+    return (folder.parent / "ray.txt").read_text().splitlines()

@@ -1,7 +1,9 @@
 """The order of a file is kept by upstream's own loading of prompts; it needs ``make openrlhf-test``."""
 
+import importlib.abc
 import importlib.util
 import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +25,28 @@ def test_only_the_trainer_is_patched():
     asked = SimpleNamespace(setup_dataloader=lambda *call, **named: call, seed=3)
     module.prepare_datasets(asked, None)
     assert seen[0]("data", 1, True, True, "collate", num_workers=0) == ("data", 1, True, False, "collate")
+
+
+class Elsewhere(importlib.abc.MetaPathFinder):
+    """Finds the trainer where the usual finder does not look, as that of an editable install does."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def find_spec(self, name, path, target=None):
+        return importlib.util.spec_from_file_location(name, self.file) if name == openrlhf_launch._TRAINER else None
+
+
+def test_a_trainer_is_patched_wherever_it_is_installed(tmp_path, monkeypatch):
+    (tmp_path / "trainer.py").write_text("def prepare_datasets(strategy, tokenizer):\n    return strategy\n")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Elsewhere(tmp_path / "trainer.py")])
+    openrlhf_launch.keep_order()
+    openrlhf_launch.keep_order()  # a second call changes nothing
+    spec = sys.meta_path[0].find_spec(openrlhf_launch._TRAINER, [])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    asked = SimpleNamespace(setup_dataloader=lambda *call: call)
+    assert module.prepare_datasets(asked, None).setup_dataloader("data", 1, True, True) == ("data", 1, True, False)
 
 
 @pytest.mark.extra

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from code_envs.integrations.recipes import (
     write_recipe,
 )
 from code_envs.problem import Report, load_problems, save_records
+
+from .openrlhf_tools import launch
 
 PROBLEMS = Path(__file__).parents[1] / "problems"
 EVERY = [(model, variant) for model in MODELS for variant in VARIANTS]
@@ -98,30 +99,6 @@ def test_mixes_name_their_sources():
         assert bool(made.mix) != bool(made.policy)
         if made.mix:
             assert set(made.sources) == {part.source for part in load_mix(made.mix).parts}
-
-
-@pytest.fixture
-def commands(tmp_path, monkeypatch):
-    """Stands in for the cluster, which a machine without GPUs cannot be: says what Ray was asked for."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    scripts = {
-        "ray": f'printf "%s\\n" "$@" > {tmp_path}/ray.txt',
-        "code-envs": 'if [ "$1 $2" = "curriculum serve" ]; then\n'
-        f'  echo "$@" > {tmp_path}/served.txt\n'
-        f'else\n  exec {sys.executable} -m code_envs.cli "$@"\nfi',
-    }
-    for name, text in scripts.items():
-        (folder / name).write_text(f"#!/bin/bash\n{text}\n")
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return tmp_path
-
-
-def launch(folder: Path, *flags: str) -> list[str]:
-    """What the launch script of a folder asks Ray for."""
-    subprocess.run(["bash", folder / "launch.sh", *flags], check=True, capture_output=True, timeout=120)
-    return (folder.parent / "ray.txt").read_text().splitlines()
 
 
 def test_the_launch_reads_the_rows_as_often_as_the_steps_take(commands):

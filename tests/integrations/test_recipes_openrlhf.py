@@ -9,7 +9,10 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from code_envs.benchmarks.openrlhf_gpu import write_run
 from code_envs.integrations.recipes import MODELS, VARIANTS, load_recipe, trainer_flags
+
+from .openrlhf_tools import launch
 
 FOUND = importlib.util.find_spec("openrlhf")
 pytestmark = [
@@ -98,6 +101,23 @@ def test_the_wheel_takes_synchronous_training(model, parse):
     assert args.train.colocate_all
     assert args.vllm.enable_sleep
     assert not args.train.async_enable
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+@pytest.mark.parametrize("model", MODELS)
+def test_the_wheel_takes_what_the_measurement_on_gpus_launches(model, asynchronous, commands, parse):
+    folder = commands / "run"
+    write_run(model, folder, asynchronous=asynchronous, steps=2)
+    (folder / "data" / "eval.jsonl").write_text("{}\n")
+    (folder / "checkpoints" / "_actor").mkdir(parents=True)  # a later launch goes on
+    asked = launch(folder)
+    args = parse(*asked[asked.index("openrlhf.cli.train_ppo_ray") + 1 :])
+    assert args.train.async_enable is asynchronous
+    assert (args.data.prompt_dataset, args.eval.dataset) == tuple(
+        str(folder / "data" / f"{name}.jsonl") for name in ("train", "eval")
+    )
+    assert args.ckpt.load_enable
+    assert (args.train.num_episodes, args.ckpt.save_steps) == (1, 2)
 
 
 def test_the_wheel_would_refuse_a_flag_it_does_not_know(parse, capsys):

@@ -1,4 +1,4 @@
-"""Starts a Ray cluster with made-up GPUs, and in it OpenRLHF's own command with the flags given.
+"""Starts a Ray cluster with made-up GPUs, and runs a module in it, as ``ray job submit`` would: MODULE FLAGS.
 
 The trainer asks Ray for GPUs as slots; that there are none is settled by ``hook/sitecustomize.py``. With
 ``CURRICULUM`` and ``STATE`` in the environment, the curriculum service is started first.
@@ -6,19 +6,21 @@ The trainer asks Ray for GPUs as slots; that there are none is settled by ``hook
 
 from __future__ import annotations
 
+import json
 import os
-import runpy
+import subprocess
 import sys
 import time
+from pathlib import Path
+
+import ray
 
 
 def start_ray(tries: int = 5) -> None:
     """Ray gives up when its processes do not answer within 30 seconds: on a loaded machine, try again."""
-    import ray
-
     for left in reversed(range(tries)):
         try:
-            ray.init(num_cpus=8, num_gpus=4, include_dashboard=False, object_store_memory=300 * 2**20)
+            ray.init(address="local", num_cpus=8, num_gpus=4, include_dashboard=False, object_store_memory=300 * 2**20)
             return
         except Exception:
             ray.shutdown()
@@ -35,11 +37,8 @@ if __name__ == "__main__":
         from code_envs.integrations.ray_service import serve
 
         client = serve(load_online(os.environ["CURRICULUM"]), os.environ["STATE"], num_cpus=0)
-    sys.argv = ["train_ppo_ray", *sys.argv[1:]]
-    runpy.run_module("openrlhf.cli.train_ppo_ray", run_name="__main__")
+    address = ray.get_runtime_context().gcs_address
+    subprocess.run([sys.executable, "-u", "-m", *sys.argv[1:]], check=True, env={**os.environ, "RAY_ADDRESS": address})
     if client is not None:
-        import json
-        from pathlib import Path
-
         Path(os.environ["STATE"], "stats.json").write_text(json.dumps(client.stats_sync()))
         client.stop_sync()

@@ -112,12 +112,12 @@ def flags(work: Path, steps: int, online: bool, asynchronous: bool) -> list[str]
     }
     switches = ["--data.apply_chat_template", "--vllm.enforce_eager"]
     if asynchronous:
-        switches += ["--train.async_enable", "--train.async_queue_size", "1"]
+        switches += ["--train.async_enable", "--train.async_queue_size", "1", "--train.partial_rollout_enable"]
     return [word for name, value in given.items() for word in (f"--{name}", str(value))] + switches
 
 
-def train(work: Path, given: list[str], online: bool, limit: float) -> None:
-    """Run upstream's command; its output goes to ``trainer.log``."""
+def train(work: Path, module: str, given: list[str], online: bool, limit: float) -> None:
+    """Run a module in a cluster of its own; the output goes to ``trainer.log``."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(HERE / "hook"),
@@ -136,7 +136,7 @@ def train(work: Path, given: list[str], online: bool, limit: float) -> None:
     if online:
         environment |= {"CURRICULUM": str(work / "curriculum.toml"), "STATE": str(work / "curriculum")}
     with (work / "trainer.log").open("w") as log:
-        command = [sys.executable, "-u", str(HERE / "driver.py"), *given]
+        command = [sys.executable, "-u", str(HERE / "driver.py"), module, *given]
         subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=limit)
 
 
@@ -231,7 +231,8 @@ def main() -> int:
     prepare(work, options.steps, options.online, options.seed)
     for stale in ("tensorboard", "trained", "checkpoints", "curriculum"):
         subprocess.run(["rm", "-rf", str(work / stale)], check=True)
-    train(work, flags(work, options.steps, options.online, options.asynchronous), options.online, options.limit)
+    given = flags(work, options.steps, options.online, options.asynchronous)
+    train(work, "openrlhf.cli.train_ppo_ray", given, options.online, options.limit)
     logged = curves(work)
     facts = check(work, logged, options.steps, options.online)
     facts["minutes"] = (time.monotonic() - start) / 60
@@ -239,6 +240,7 @@ def main() -> int:
     print(json.dumps(facts, indent=1))
     if options.plot:
         how = "online curriculum" if options.online else "dataset"
+        how += ", asynchronous" if options.asynchronous else ""
         draw(logged, options.plot, f"OpenRLHF 0.11.2 on a CPU, Deduction-v0, {how}")
     return 1 if facts["failures"] else 0
 
