@@ -68,7 +68,7 @@ $(OPENRLHF)/.ready-cpu: $(OPENRLHF)/.ready-test tests/integrations/openrlhf_cpu/
 	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) matplotlib -r $(OPENRLHF)/requirements.txt
 	@touch $@
 
-# On a machine with two GPUs where 'pip install openrlhf[vllm]==0.11.2' and code-envs are in the environment:
+# On a machine with two GPUs where openrlhf 0.11.2, vllm and code-envs are in the environment, see docs/openrlhf.md:
 # the recipe of a small model, asynchronous and synchronous; writes the seconds of each part of a step.
 MODEL ?= qwen2.5-0.5b
 openrlhf-gpu:

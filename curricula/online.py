@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from code_envs.curricula.presets import check_keys, read_table
 from code_envs.curricula.sampler import Sampler
 from code_envs.curricula.service import CurriculumService
 from code_envs.curricula.siblings import OnlineSettings
+from code_envs.envs.sources import read_problems
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.models import ModelConfig, Sampling, make_model
+from code_envs.problem import Problem
 from code_envs.teacher import TEACHERS, ModelTeacher, Teacher
 
 __all__ = ["OnlineConfig", "load_online", "open_service"]
@@ -24,6 +26,8 @@ class OnlineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     Attributes:
         problems: A file of JSON lines or a run folder.
+        held_out: Another, of problems that are evaluated on: neither they nor their siblings are ever
+            handed out, and a teacher's problem that is one of them is refused.
         policy: A schedule or an adaptive policy, see :class:`~code_envs.curricula.Sampler`.
         steps: How many training steps there are; schedules need it.
         batch_size: How many groups a step takes.
@@ -42,6 +46,7 @@ class OnlineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     problems: str
+    held_out: str = ""
     policy: str = "learnability"
     steps: int | None = None
     batch_size: int = 64
@@ -89,9 +94,10 @@ def load_online(path: str | Path) -> OnlineConfig:
     _check(table, str(path))
     if table.get("teacher_model") is not None:
         table["teacher_model"].setdefault("model", table.get("teacher", ""))
-    for name in ("problems", "policy", "bins", "modes", "templates"):
+    paths = ("problems", "held_out", "templates")
+    for name in (*paths, "policy", "bins", "modes"):
         given = table.get(name)
-        if isinstance(given, str) and given and (name in ("problems", "templates") or given.endswith(".toml")):
+        if isinstance(given, str) and given and (name in paths or given.endswith(".toml")):
             table[name] = str(path.parent / Path(given).expanduser())
     try:
         return msgspec.convert(table, OnlineConfig)
@@ -125,8 +131,9 @@ def open_service(config: OnlineConfig, folder: str | Path | None = None) -> Curr
         ProblemError: Something in the problems is not a problem.
         RunError: The folder holds something else, or another process is at work in it.
     """
+    held_out = read_problems(config.held_out) if config.held_out else []
     sampler = Sampler(
-        config.problems,
+        _apart_from(held_out, read_problems(config.problems)) if held_out else config.problems,
         config.policy,
         steps=config.steps,
         batch_size=config.batch_size,
@@ -138,4 +145,16 @@ def open_service(config: OnlineConfig, folder: str | Path | None = None) -> Curr
         starved=config.starved,
         seed=config.seed,
     )
-    return CurriculumService(sampler, config.make_teacher(), settings=config.online, folder=folder)
+    barred = [problem.key for problem in held_out]
+    return CurriculumService(sampler, config.make_teacher(), settings=config.online, folder=folder, barred=barred)
+
+
+def _apart_from(held_out: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem]:
+    """The problems that are not held out, nor of a chain or a parent that is."""
+    names = {name for problem in held_out for name in _names(problem)}
+    return [problem for problem in problems if names.isdisjoint(_names(problem))]
+
+
+def _names(problem: Problem) -> set[str]:
+    """What siblings have in common."""
+    return {problem.key, problem.lineage.chain, problem.lineage.parent} - {""}

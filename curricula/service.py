@@ -7,7 +7,7 @@ gets a new sibling, made in the background while rollouts go on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class CurriculumService:
         settings: When siblings are wanted, and how long things are remembered.
         folder: Where the state is kept; None keeps it in memory alone. A service that finds a state
             there goes on from it, even if the last one was killed.
+        barred: The keys of problems that are never handed out; the sampler has none of them.
 
     Raises:
         UnknownName: There is no such teacher.
@@ -74,8 +75,10 @@ class CurriculumService:
         *,
         settings: OnlineSettings | None = None,
         folder: str | Path | None = None,
+        barred: Iterable[str] = (),
     ) -> None:
         self.settings = settings or OnlineSettings()
+        self._barred = frozenset(barred)
         if (teacher or self.settings.rebin) and not isinstance(sampler.policy, Growing):
             raise ConfigError(f"the policy {type(sampler.policy).__name__} has no method grow: its problems are fixed")
         self.sampler = sampler
@@ -276,11 +279,11 @@ class CurriculumService:
         added: list[Problem] = []
         for answer in answers:
             wish = self._siblings.pending[answer.number]
-            there = self.sampler.pool.places.keys() | {problem.key for problem in added}
+            there = self.sampler.pool.places.keys() | {problem.key for problem in added} | self._barred
             problem = self._siblings.settle(answer, step, there.__contains__)
             self._counts[wish.direction.value if problem else "failed"] += 1
             if problem is None:
-                self._last_error = answer.error or "the teacher made a problem that is there already"
+                self._last_error = answer.error or "the teacher made a problem that is there already, or held out"
             else:
                 self._siblings.add(problem)
                 added.append(problem)

@@ -7,16 +7,24 @@ built without arguments cannot know: the tokenizer, the last answer's tokens, an
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from code_envs.errors import MissingExtra
+from code_envs.errors import ConfigError, MissingExtra
 from code_envs.integrations.node_grader import make_grader
 from code_envs.integrations.openrlhf_rollout import Rollout
+from code_envs.integrations.turns import find_turns
 
 __all__ = ["Group", "make_agent_executor"]
+
+_ALONE = (
+    "a rollout that could not be graded has no group, and counts with reward 0. In training that means that the "
+    "installed OpenRLHF does not start groups as 0.11.2 does: install openrlhf==0.11.2"
+)
+_log = logging.getLogger(__name__)
 
 
 class Group:
@@ -53,20 +61,33 @@ class Group:
 
 @dataclass
 class _Engine:
-    """Upstream's engine; keeps each answer to at most ``max_new_tokens``, and remembers how it ended."""
+    """Upstream's engine; ends each answer after ``max_new_tokens`` or with its turn, and remembers how it ended."""
 
     engine: Any
     tokenizer: Any
     most: int | None
+    stop: int | None
     end: str = ""
 
     async def generate(self, tokens: Any, sampling_params: Any, **more: Any) -> Any:
         if self.most is not None:  # upstream gives a turn all that is left
             sampling_params.max_tokens = min(sampling_params.max_tokens, self.most)
+        if self.stop is not None:  # a base model's own end of text is not the marker of its chat template
+            sampling_params.stop_token_ids = [*(sampling_params.stop_token_ids or ()), self.stop]
         output = await self.engine.generate(tokens, sampling_params, **more)
         answer = output.outputs[0]
         self.end = _marker(self.tokenizer, answer.token_ids[-1]) if answer.finish_reason == "stop" else ""
         return output
+
+
+def _end_of_turn(tokenizer: Any, prompt: str) -> int | None:
+    """The marker with which the chat template ends an answer; None if it uses none, or the prompt no template."""
+    try:
+        turns = find_turns(tokenizer, prompt)
+    except ConfigError:  # it matters to episodes of several answers alone, which say so
+        return None
+    tokens = tokenizer(turns.before, add_special_tokens=False)["input_ids"]
+    return tokens[0] if tokens and _marker(tokenizer, tokens[0]) else None
 
 
 def _marker(tokenizer: Any, token: int) -> str:
@@ -136,10 +157,16 @@ def make_agent_executor() -> type:
             llm_engine: Any,
             images: Any = None,
         ) -> dict[str, Any]:
-            """One attempt; see upstream. Members of a group share the object ``sampling_params``."""
+            """One attempt; see upstream.
+
+            Upstream starts a group with one call of its engine, which hands the same object ``sampling_params``
+            to all members and holds it until they are done: by it they find each other.
+            """
             self._grader = self._grader or make_grader()
             rollout = Rollout(label, self._grader, hf_tokenizer)
-            engine = _Engine(llm_engine, hf_tokenizer, sampling_params.max_tokens)
+            engine = _Engine(
+                llm_engine, hf_tokenizer, sampling_params.max_tokens, _end_of_turn(hf_tokenizer, str(prompt))
+            )
             _seat.set(_Seat(rollout, engine))
             name = (id(sampling_params), label)
             group = self._groups.setdefault(name, Group())
@@ -157,7 +184,10 @@ def make_agent_executor() -> type:
                     self._groups.pop(name, None)
             response["extra_logs"] = rollout.logs()
             if rollout.masked:
-                _mask(response, await group.mean())
+                mean = await group.mean()
+                if group.size == 1:
+                    _log.error(_ALONE)
+                _mask(response, mean)
             return response
 
     return AgentExecutor

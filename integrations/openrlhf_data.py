@@ -1,8 +1,8 @@
 """Datasets for OpenRLHF: one row for each group of attempts.
 
 A row has ``prompt`` and ``label`` (see :mod:`code_envs.integrations.openrlhf_labels`), ``datasource``
-(the mode: OpenRLHF's evaluation has metrics by it), ``key``, ``level``, and, with a curriculum,
-``place``, ``step`` and ``bin``.
+(the mode, and the bin if that is asked for: OpenRLHF's evaluation has metrics by it), ``key``, ``level``,
+and, with a curriculum, ``place``, ``step`` and ``bin``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from code_envs import modes
-from code_envs.curricula import Sampler
+from code_envs.curricula import Bins, Sampler, load_bins
 from code_envs.envs import env_ids
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.integrations.huggingface_adapter import split_problems
@@ -32,6 +32,7 @@ __all__ = [
     "seed_rows",
     "write_dataset",
     "write_rows",
+    "write_served",
 ]
 
 COLUMNS = ("prompt", "label", "datasource")
@@ -41,7 +42,7 @@ LABELS = ("record", "key")
 
 
 def problem_rows(
-    problems: Iterable[Problem], *, max_turns: int = 1, file: str | Path | None = None
+    problems: Iterable[Problem], *, max_turns: int = 1, file: str | Path | None = None, bins: Bins | None = None
 ) -> Iterator[dict[str, Any]]:
     """One row for each problem, in their order.
 
@@ -49,6 +50,7 @@ def problem_rows(
         problems: The problems.
         max_turns: How many answers an episode may have.
         file: Where all of them are, for labels that hold a key alone; the labels hold records if None.
+        bins: Makes ``datasource`` the mode and the bin, as ``deduction_hard``, or why there is no bin.
     """
     where = "" if file is None else str(Path(file).resolve())
     for problem in problems:
@@ -59,7 +61,7 @@ def problem_rows(
         yield {
             "prompt": modes.prompt(problem).text,
             "label": label.to_json(),
-            "datasource": str(problem.mode),
+            "datasource": str(problem.mode) if bins is None else f"{problem.mode}_{bins.place(problem)}",
             "key": problem.key,
             "level": problem.lineage.level,
         }
@@ -154,6 +156,7 @@ def write_dataset(
     max_turns: int = 1,
     labels: str = "record",
     eval_share: float = 0.0,
+    eval_bins: str | Path | None = None,
     seed: int = 0,
     relatives: Iterable[Chain] = (),
     sampler: Mapping[str, Any] | None = None,
@@ -166,6 +169,7 @@ def write_dataset(
         max_turns: How many answers an episode may have.
         labels: One of :data:`LABELS`; with ``key``, ``problems.jsonl`` is written, too.
         eval_share: The share of the problems to evaluate on; see :func:`split_problems`.
+        eval_bins: Bins that evaluation tells apart, see :func:`load_bins`; modes alone if None.
         seed: Shuffles the families of problems for that, and drives the curriculum.
         relatives: As in :func:`split_problems`.
         sampler: Keywords of a :class:`~code_envs.curricula.Sampler` that orders what is trained on.
@@ -179,7 +183,7 @@ def write_dataset(
     """
     if labels not in LABELS:
         raise UnknownName("kind of label", labels, LABELS)
-    folder, file = Path(folder), None
+    folder, file, bins = Path(folder), None, _bins(eval_bins)
     train, held_out = split_problems(records, eval_share, seed, relatives)
     order = None if sampler is None else Sampler(train, seed=seed, **sampler)
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +194,64 @@ def write_dataset(
     more: dict[str, Any] = {"max_turns": max_turns, "file": file}
     rows = problem_rows(train, **more) if order is None else ordered_rows(order, **more)
     written[str(folder / "train.jsonl")] = write_rows(rows, folder / "train.jsonl")
-    (folder / "eval.jsonl").unlink(missing_ok=True)  # an earlier one would hold siblings of what is trained on
-    if held_out:
-        written[str(folder / "eval.jsonl")] = write_rows(problem_rows(held_out, **more), folder / "eval.jsonl")
-    return written
+    return written | _write_evaluation(held_out, folder, bins, **more)
+
+
+def write_served(
+    records: Iterable[Problem | Chain],
+    folder: str | Path,
+    name: str,
+    count: int,
+    *,
+    max_turns: int = 1,
+    eval_share: float = 0.0,
+    eval_bins: str | Path | None = None,
+    seed: int = 0,
+    relatives: Iterable[Chain] = (),
+) -> dict[str, int]:
+    """Write ``train.jsonl`` for a service that chooses the problems, and what it may choose from.
+
+    ``served.jsonl`` and ``held_out.jsonl`` are for the service's ``problems`` and ``held_out``, see
+    :class:`~code_envs.curricula.OnlineConfig`; ``eval.jsonl`` has what is held out as rows. Siblings
+    stay on one side.
+
+    Args:
+        records: Problems or chains.
+        folder: Where to; made if it does not exist.
+        name: The service's name.
+        count: How many rows to train on; see :func:`curriculum_rows`.
+        max_turns: How many answers an episode may have.
+        eval_share: The share of the problems to evaluate on; see :func:`split_problems`.
+        eval_bins: As in :func:`write_dataset`.
+        seed: Shuffles the families of problems for that.
+        relatives: As in :func:`split_problems`.
+
+    Returns:
+        How many rows each dataset has, by its path.
+
+    Raises:
+        ConfigError: Nothing is left to hand out or to evaluate on, or a setting cannot be used.
+    """
+    folder, bins = Path(folder), _bins(eval_bins)
+    served, held_out = split_problems(records, eval_share, seed, relatives)
+    if not served:
+        raise ConfigError("there is nothing to write: no problem was left for the service to hand out")
+    if eval_share and not held_out:
+        raise ConfigError(
+            f"an eval_share of {eval_share:g} of {len(served)} problems holds none out, as chains stay whole: "
+            "give a larger one, or 0 to train on all"
+        )
+    rows = write_rows(curriculum_rows(name, count, max_turns=max_turns), folder / "train.jsonl")
+    save_records(folder / "served.jsonl", served)
+    save_records(folder / "held_out.jsonl", held_out)
+    return {str(folder / "train.jsonl"): rows} | _write_evaluation(held_out, folder, bins, max_turns=max_turns)
+
+
+def _bins(name: str | Path | None) -> Bins | None:
+    return load_bins(name) if name is not None else None
+
+
+def _write_evaluation(problems: list[Problem], folder: Path, bins: Bins | None, **more: Any) -> dict[str, int]:
+    path = folder / "eval.jsonl"
+    path.unlink(missing_ok=True)  # an earlier one would hold siblings of what is trained on
+    return {str(path): write_rows(problem_rows(problems, bins=bins, **more), path)} if problems else {}

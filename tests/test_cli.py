@@ -227,6 +227,12 @@ def test_an_export_for_a_trainer(command, tmp_path):
     assert [set(row) for row in rows] == [{"prompt", "label", "datasource"}] * 2
     asked = command("export", problems, "--for", "openrlhf", "--service", "c", "--count", 3, "-o", tmp_path / "asked")
     assert asked.out.startswith("3 rows: ")
+    words = ("--service", "c", "--count", 3, "--eval-share", 0.5, "--eval-bins", "broad")
+    asked = command("export", problems, "--for", "openrlhf", *words, "-o", tmp_path / "apart", "--json").document()
+    assert asked["files"] == [str(tmp_path / "apart" / f"{name}.jsonl") for name in ("train", "eval")]
+    parts = [len(list(load_problems(tmp_path / "apart" / f"{name}.jsonl"))) for name in ("served", "held_out")]
+    assert sum(parts) == count
+    assert min(parts) > 0
 
 
 @pytest.mark.parametrize(
@@ -234,7 +240,8 @@ def test_an_export_for_a_trainer(command, tmp_path):
     [
         (("--for", "openrlfh"), "Did you mean 'openrlhf'"),
         (("--for", "openrlhf", "--curriculum", "soft"), "--steps"),
-        (("--for", "openrlhf", "--service", "c", "--eval-share", "0.1"), "--eval-share"),
+        (("--for", "openrlhf", "--service", "c", "--eval-bins", "broda"), "Did you mean 'broad'"),
+        (("--for", "openrlhf", "--service", "c", "--eval-share", "1"), "eval_share is 1.0"),
     ],
 )
 def test_an_export_that_cannot_be_made_says_why(command, tmp_path, words, why):

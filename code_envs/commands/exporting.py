@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from code_envs.commands.output import AsJson, SeedOption, find_env, print_json, stderr
+
+if TYPE_CHECKING:
+    from code_envs.problem import Chain
 
 __all__ = ["PATHS", "export", "path"]
 
@@ -27,6 +30,9 @@ def export(
     target: Annotated[str, typer.Option("--for", help="Who reads it: huggingface or openrlhf.")] = "huggingface",
     kind: Annotated[str, typer.Option("--format", help="jsonl, parquet or hf; for huggingface.")] = "jsonl",
     eval_share: Annotated[float, typer.Option("--eval-share", help="The share that goes into a split eval.")] = 0.0,
+    eval_bins: Annotated[
+        str, typer.Option("--eval-bins", help="Evaluate by these bins of pass rates, too: chain, broad or a TOML file.")
+    ] = "",
     curriculum: Annotated[str, typer.Option("--curriculum", help="Order the rows by this preset or TOML file.")] = "",
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps of the curriculum.")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Prompts in a training step.")] = 128,
@@ -58,14 +64,12 @@ def export(
     if target == "huggingface":
         files = _for_huggingface(Path(source), output, kind, eval_share, seed)
     elif service:
-        if eval_share:
-            raise ConfigError("--eval-share and --service: export what is held out on its own, without the service")
-        files = _write(output, lambda data: data.curriculum_rows(service, count, max_turns=max_turns))
+        held = {"max_turns": max_turns, "eval_share": eval_share, "eval_bins": eval_bins or None, "seed": seed}
+        files = _for_service(Path(source), output, service, count, **held)
     elif Path(source).exists():
         sampler = _sampler(curriculum, steps, batch_size, skip_starved)
-        files = _from_problems(
-            Path(source), output, max_turns=max_turns, labels=labels, eval_share=eval_share, seed=seed, sampler=sampler
-        )
+        held = {"max_turns": max_turns, "eval_share": eval_share, "eval_bins": eval_bins or None, "seed": seed}
+        files = _from_problems(Path(source), output, **held, labels=labels, sampler=sampler)
     else:
         env_id = find_env(source)
         settings: dict[str, Any] = {"level": level, "max_turns": max_turns, "lazy": lazy}
@@ -89,13 +93,25 @@ def _write(output: Path, rows: Callable[[Any], Iterable[Mapping[str, Any]]]) -> 
 
 
 def _from_problems(source: Path, output: Path, **settings: Any) -> dict[str, int]:
-    """From a run, or a file; the chains of a run say who is whose sibling."""
-    from code_envs.generation import CHAINS
     from code_envs.integrations.openrlhf_data import write_dataset
-    from code_envs.problem import load_chains, load_problems
+    from code_envs.problem import load_problems
 
-    chains = list(load_chains(source / CHAINS)) if (source / CHAINS).exists() else []
-    return write_dataset(load_problems(source), output, relatives=chains, **settings)
+    return write_dataset(load_problems(source), output, relatives=_relatives(source), **settings)
+
+
+def _for_service(source: Path, output: Path, name: str, count: int, **settings: Any) -> dict[str, int]:
+    from code_envs.integrations.openrlhf_data import write_served
+    from code_envs.problem import load_problems
+
+    return write_served(load_problems(source), output, name, count, relatives=_relatives(source), **settings)
+
+
+def _relatives(source: Path) -> list[Chain]:
+    """The chains of a run, which say who is whose sibling; a file of problems has none."""
+    from code_envs.generation import CHAINS
+    from code_envs.problem import load_chains
+
+    return list(load_chains(source / CHAINS)) if (source / CHAINS).exists() else []
 
 
 def _for_huggingface(run: Path, output: Path, kind: str, eval_share: float, seed: int) -> dict[str, int]:

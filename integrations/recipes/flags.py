@@ -91,7 +91,10 @@ def _updates(recipe: Recipe) -> Flags:
         "actor.lr_scheduler": (training.scheduler,),
         "actor.lr_warmup_ratio": (training.warmup,),
         "train.seed": (training.seed,),
+        "eval.n_samples_per_prompt": (training.eval_attempts,),
+        "eval.temperature": (training.eval_temperature,),
+        "ckpt.best_metric_key": ("none",),  # else the best checkpoint is by the first metric of the alphabet
         "ckpt.save_steps": (training.save_every,),
-        "ckpt.save_hf": (),
+        **({"ckpt.save_hf": ()} if training.save_models else {}),
         "logger.logging_steps": (1,),
     }

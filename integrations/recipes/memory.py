@@ -68,10 +68,7 @@ class MemoryPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parameters(shape: Shape) -> int:
-    """Count the parameters of a decoder of the Llama or Qwen family.
-
-    Query and key norms, of a few thousand weights, are left out.
-    """
+    """Count the parameters of a decoder of the Llama or Qwen family."""
     embeddings = shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
     return embeddings + shape.layers * _layer(shape) + shape.hidden
 
@@ -79,6 +76,7 @@ def parameters(shape: Shape) -> int:
 def _layer(shape: Shape) -> int:
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     attention = shape.hidden * (2 * queries + 2 * keys) + (queries + 2 * keys if shape.attention_bias else 0)
+    attention += 2 * shape.head_dim if shape.qk_norm else 0
     return attention + 3 * shape.hidden * shape.intermediate + 2 * shape.hidden
 
 

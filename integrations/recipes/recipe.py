@@ -28,6 +28,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     head_dim: int
     vocabulary: int
     attention_bias: bool = False
+    qk_norm: bool = False
     tied: bool = False
 
 
@@ -84,7 +85,10 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         max_len: Tokens of prompt and answer together.
         tokens_per_gpu: Tokens that a GPU takes at once in training.
         eval_every: Steps between evaluations; 0 for none.
+        eval_attempts: Attempts at each problem that is held out.
+        eval_temperature: Of these attempts.
         save_every: Steps between checkpoints.
+        save_models: Whether each checkpoint comes with a model that other libraries load; the last one always does.
         seed: Of the trainer and the curriculum.
     """
 
@@ -108,7 +112,10 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_len: int
     tokens_per_gpu: int
     eval_every: int
+    eval_attempts: int
+    eval_temperature: float
     save_every: int
+    save_models: bool
     seed: int
 
 
@@ -221,7 +228,8 @@ def _set(table: dict[str, Any], name: str, value: str) -> None:
 def _check(recipe: Recipe) -> None:
     """Refuse what the trainer would refuse, or do nothing with, after minutes of start-up."""
     training, hardware = recipe.training, recipe.hardware
-    counts = {name: getattr(training, name) for name in ("steps", "batch_size", "queue_size", "max_len", "save_every")}
+    positive = ("steps", "batch_size", "queue_size", "max_len", "save_every", "eval_attempts")
+    counts = {name: getattr(training, name) for name in positive}
     gpus = ("actor_nodes", "actor_gpus_per_node", "engines", "engine_gpus", "node_gpus")
     for name, value in {**counts, **{name: getattr(hardware, name) for name in gpus}}.items():
         if value < 1:
@@ -229,7 +237,7 @@ def _check(recipe: Recipe) -> None:
     for name in ("learning_rate", "temperature", "clip_low", "clip_high"):
         if not (math.isfinite(value := getattr(training, name)) and value > 0):
             raise ConfigError(f"{name} must be positive and finite, not {value}")
-    for name in ("kl", "seed", "eval_every"):
+    for name in ("kl", "seed", "eval_every", "eval_temperature"):
         if not (math.isfinite(value := getattr(training, name)) and value >= 0):
             raise ConfigError(f"{name} must not be negative or infinite, and is {value}")
     for name, value in (("warmup", training.warmup), ("engine_memory", hardware.engine_memory)):

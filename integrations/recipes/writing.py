@@ -10,7 +10,7 @@ from string import Template
 import msgspec
 
 from code_envs.integrations.recipes.flags import trainer_flags
-from code_envs.integrations.recipes.memory import plan_memory
+from code_envs.integrations.recipes.memory import parameters, plan_memory
 from code_envs.integrations.recipes.recipe import Recipe
 
 __all__ = ["SERVICE", "write_recipe"]
@@ -18,6 +18,7 @@ __all__ = ["SERVICE", "write_recipe"]
 SERVICE = "code-envs-curriculum"
 """What the agents find the online curriculum by."""
 
+_KEPT = 3  # by the trainer, of its own checkpoints
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -65,7 +66,7 @@ def _words(recipe: Recipe) -> dict[str, str]:
     """What the templates leave open."""
     training, hardware, variant = recipe.training, recipe.hardware, recipe.variant
     gpus = hardware.actor_gpus + (hardware.engines * hardware.engine_gpus if training.async_enable else 0)
-    words = {
+    return {
         "title": f"{recipe.name}, {variant.name}",
         "name": f"{recipe.name}-{variant.name}",
         "about": recipe.about,
@@ -82,17 +83,16 @@ def _words(recipe: Recipe) -> dict[str, str]:
         "eval_every": str(training.eval_every or -1),
         "flags": "\n".join(_line(name, values) for name, values in trainer_flags(recipe, "$episodes").items()),
         "service_name": SERVICE,
-        "service": "",
+        "service": f"code-envs curriculum serve curriculum.toml --name {SERVICE} -o curriculum -- \\\n"
+        if variant.policy
+        else "",
         "nodes": str(math.ceil(gpus / hardware.node_gpus)),
         "node_gpus": str(min(gpus, hardware.node_gpus)),
         "node_cpus": str(8 * min(gpus, hardware.node_gpus)),
         "hardware": _hardware(recipe),
-        "eval_note": " and `data/eval.jsonl`" if variant.mix else "",
+        "disk": _disk(recipe),
         "curriculum_row": "| `curriculum.toml` | the online curriculum |\n" if variant.policy else "",
     }
-    if variant.policy:
-        words["service"] = _fill("service.sh", words)
-    return words
 
 
 def _inputs(recipe: Recipe) -> list[str]:
@@ -122,11 +122,23 @@ def _hardware(recipe: Recipe) -> str:
     )
 
 
+def _disk(recipe: Recipe) -> str:
+    """What the checkpoints take: weights in bf16, and AdamW's copy and two moments in fp32."""
+    training, billions = recipe.training, parameters(recipe.shape) / 1e9
+    text = f"On disk: the last {_KEPT} checkpoints, of {14 * billions:.0f} GB each"
+    if training.save_models:
+        text += (
+            f", and {training.steps // training.save_every} models of {2 * billions:.0f} GB, of which none is removed"
+        )
+    return f"{text}."
+
+
 def _curriculum(recipe: Recipe) -> str:
     """The configuration of the service, see :class:`code_envs.curricula.OnlineConfig`."""
     training, variant = recipe.training, recipe.variant
     settings = {
-        "problems": "measured.jsonl",
+        "problems": "data/served.jsonl",
+        "held_out": "data/held_out.jsonl",
         "policy": variant.policy,
         "steps": training.steps,
         "batch_size": training.batch_size,

@@ -89,3 +89,19 @@ def test_what_a_sampler_refuses_is_refused_when_the_service_is_made(stepping_sto
         open_service(OnlineConfig(problems="nowhere.jsonl", policy="sofd"))
     with pytest.raises(FileNotFoundError):
         open_service(OnlineConfig(problems="nowhere.jsonl"))
+
+
+def test_what_is_held_out_is_never_handed_out(write, tmp_path, stepping_stones):
+    first, second = stepping_stones[0], stepping_stones[1]
+    assert first.lineage.chain
+    alone = stepping_stones[29].but(lineage=stepping_stones[29].lineage.but(chain="", parent=second.key))
+    (tmp_path / "held.jsonl").write_text(first.to_json() + "\n" + alone.to_json() + "\n")
+    path = write('problems = "problems.jsonl"\nheld_out = "held.jsonl"\npolicy = "learnability"\nbatch_size = 2\n')
+    with open_service(load_online(path)) as service:
+        keys = {service.ask(ticket).problem.key for ticket in range(200)}
+        chains = {problem.lineage.chain for problem in service.problems}
+    assert first.lineage.chain not in chains  # nor its siblings
+    assert not keys & {first.key, second.key, alone.key}
+    (tmp_path / "held.jsonl").write_text((tmp_path / "problems.jsonl").read_text())
+    with pytest.raises(ConfigError, match="at least one problem"):
+        open_service(load_online(path))

@@ -32,9 +32,11 @@ def service(stepping_stones, step_teacher):
     """Makes services alike."""
     made = []
 
-    def make(folder=None, teacher=step_teacher, settings=SETTINGS, policy="learnability", problems=30, **more):
+    def make(  # noqa: PLR0917
+        folder=None, teacher=step_teacher, settings=SETTINGS, policy="learnability", problems=30, barred=(), **more
+    ):
         sampler = Sampler(stepping_stones[:problems], policy, **{"batch_size": 4, "group_size": 4, "seed": 2} | more)
-        made.append(CurriculumService(sampler, teacher, settings=settings, folder=folder))
+        made.append(CurriculumService(sampler, teacher, settings=settings, folder=folder, barred=barred))
         return made[-1]
 
     yield make
@@ -288,6 +290,18 @@ def test_a_teacher_that_fails_or_hangs_costs_no_rollout(service, step_teacher):
     assert 0 < hanging.stats()["pending"] <= 8
     assert hanging.stats()["reports"] == 200
     gate.set()
+
+
+def test_a_sibling_that_is_held_out_is_refused(service):
+    free = service()
+    rollouts(free, 8)
+    made = {problem.key for problem in free.problems[30:]}
+    bound = service(barred=made)
+    rollouts(bound, 8)
+    assert made
+    assert not made & {problem.key for problem in bound.problems}
+    assert bound.stats()["failed"] > 0 == free.stats()["failed"]
+    assert "held out" in bound.stats()["last_error"]
 
 
 def test_a_real_teacher_makes_siblings_that_pass_validation(executor):

@@ -13,9 +13,8 @@ def commands(tmp_path, monkeypatch):
     folder.mkdir()
     scripts = {
         "ray": f'printf "%s\\n" "$@" > {tmp_path}/ray.txt',
-        "code-envs": 'if [ "$1 $2" = "curriculum serve" ]; then\n'
-        f'  echo "$@" > {tmp_path}/served.txt\n'
-        f'else\n  exec {sys.executable} -m code_envs.cli "$@"\nfi',
+        "code-envs": f'if [ "$1 $2" != "curriculum serve" ]; then exec {sys.executable} -m code_envs.cli "$@"; fi\n'
+        f'echo "$@" > {tmp_path}/served.txt\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec "$@"',
     }
     for name, text in scripts.items():
         (folder / name).write_text(f"#!/bin/bash\n{text}\n")

@@ -67,11 +67,13 @@ class HuggingFaceEngine:
         tokenizer: The model's.
         model: Samples; with a script it is led to say the script's words, as a real model might.
         script: What it says, answer by answer, of each rollout; free sampling if None.
-        end: The marker that ends an answer; without one the last answer is cut at its length.
+        end: The marker that the model writes at the end of an answer.
+        stops: Whether the engine knows that marker; as with vLLM, else only those asked for end an answer.
     """
 
-    def __init__(self, tokenizer, model, script=None, end: str = "<|im_end|>") -> None:
+    def __init__(self, tokenizer, model, script=None, end: str = "<|im_end|>", stops: bool = True) -> None:
         self.tokenizer, self.model, self.end = tokenizer, model, tokenizer.convert_tokens_to_ids(end)
+        self.stops = [self.end] if stops else []
         self.script = list(script) if script is not None else None
         self.asked: list[list[int]] = []
         self.most: list[int] = []
@@ -85,6 +87,7 @@ class HuggingFaceEngine:
         if self.script is not None:
             said = self.tokenizer(self.script.pop(0), add_special_tokens=False)["input_ids"]
             led = [*said, self.end]
+        ends = {*self.stops, *(params.stop_token_ids or ())}
         count = min(params.max_tokens, len(led) if led else 12)
         allowed = (lambda _, done: [led[len(done) - len(tokens)]]) if led else None
         with torch.no_grad():
@@ -96,7 +99,7 @@ class HuggingFaceEngine:
                 temperature=params.temperature,
                 output_logits=True,
                 return_dict_in_generate=True,
-                eos_token_id=self.end,
+                eos_token_id=sorted(ends) or None,
                 pad_token_id=self.tokenizer.pad_token_id,
                 prefix_allowed_tokens_fn=allowed,
             )
@@ -105,7 +108,7 @@ class HuggingFaceEngine:
             {token: SimpleNamespace(logprob=torch.log_softmax(step[0].float(), -1)[token].item())}
             for step, token in zip(output.logits, new, strict=True)
         ]
-        stopped = new[-1] == self.end
+        stopped = new[-1] in ends
         text = self.tokenizer.decode(new[:-1] if stopped else new)  # vLLM leaves the marker out of the text
         answer = SimpleNamespace(
             token_ids=new, text=text, finish_reason="stop" if stopped else "length", logprobs=logprobs
@@ -115,7 +118,23 @@ class HuggingFaceEngine:
 
 def sampling(most: int | None = None):
     """The part of vLLM's SamplingParams that upstream's executor touches."""
-    return SimpleNamespace(temperature=1.0, max_tokens=most, logprobs=1)
+    return SimpleNamespace(temperature=1.0, max_tokens=most, logprobs=1, stop_token_ids=None)
+
+
+def rollout_actor(monkeypatch, executor, generate):
+    """Upstream's actor of an inference engine, as it starts a group; without vLLM, Ray's process and a GPU."""
+    for name in ("vllm", "vllm.inputs", "vllm.utils"):
+        monkeypatch.setitem(sys.modules, name, MagicMock(__spec__=ModuleSpec(name, None)))
+    package = ModuleType("openrlhf.trainer.ray")  # its __init__ imports the trainer
+    import openrlhf
+
+    package.__path__ = [str(Path(openrlhf.__path__[0], "trainer", "ray"))]
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    monkeypatch.delitem(sys.modules, "openrlhf.trainer.ray.vllm_engine", raising=False)
+    kind = importlib.import_module("openrlhf.trainer.ray.vllm_engine").RolloutRayActor.__ray_metadata__.modified_class
+    actor = kind.__new__(kind)
+    actor.executor, actor.generate = executor, generate
+    return actor
 
 
 def upstream(monkeypatch, *names: str):

@@ -20,7 +20,15 @@ from code_envs.integrations.turns import find_turns
 from code_envs.modes import rules
 from code_envs.problem import Mode
 
-from .openrlhf_tools import MARKERS, HuggingFaceEngine, make_model, make_tokenizer, sampling, upstream
+from .openrlhf_tools import (
+    MARKERS,
+    HuggingFaceEngine,
+    make_model,
+    make_tokenizer,
+    rollout_actor,
+    sampling,
+    upstream,
+)
 
 pytestmark = [
     pytest.mark.extra,
@@ -204,6 +212,26 @@ def test_an_answer_is_as_long_as_max_new_tokens_allows(agent, families, models, 
     assert tokenizer.decode(sample["observation_tokens"][stop : second[0]]).startswith("<|im_end|>\n<|im_start|>user\n")
 
 
+@pytest.mark.parametrize("family", MARKERS)
+def test_an_answer_ends_with_its_turn_whatever_ends_the_models_text(agent, families, models, problems, family):
+    tokenizer, problem, end = families[family], problems[Mode.DEDUCTION], END[family]
+    (row,) = problem_rows([problem])
+    gold = rules(problem.mode).gold(problem)
+    engine = HuggingFaceEngine(tokenizer, models[family], [f"{gold}{end}\nand it goes on"], end, stops=False)
+    prompt, (sample,) = roll(agent, row, tokenizer, [engine])
+    assert tokenizer.decode(sample["observation_tokens"]) == prompt + gold + end
+    assert (sample["reward"], sample["truncated"]) == (1.0, False)
+
+
+def test_a_prompt_without_a_template_has_no_marker_to_stop_at(agent, families, models, problems):
+    engine = HuggingFaceEngine(families["qwen3"], models["qwen3"], ["some<|im_end|>thing"], stops=False)
+    (row,) = problem_rows([problems[Mode.DEDUCTION]])
+    executor = agent.AgentExecutor()
+    sample = asyncio.run(executor.execute(row["prompt"], row["label"], sampling(9), 6000, families["qwen3"], engine))
+    (start, stop) = sample["action_ranges"][0]
+    assert families["qwen3"].decode(sample["observation_tokens"][start:stop]).startswith("some<|im_end|>th")
+
+
 def test_a_token_budget_that_runs_out_is_logged_and_keeps_its_grade(agent, families, models, problems):
     tokenizer, problem = families["qwen3"], problems[Mode.DEDUCTION]
     (row,) = problem_rows([problem], max_turns=2)
@@ -259,6 +287,45 @@ def test_what_cannot_be_graded_is_tried_again_then_moves_nothing(  # noqa: PLR09
     for with_it, without in zip(others, alone, strict=True):
         scale = 1.0 if estimator == "dr_grpo" else (3 / 2) ** 0.5  # the deviation counts the mean as one more
         assert with_it.advantages.sum().item() == pytest.approx(without.advantages.sum().item() * scale, rel=1e-4)
+
+
+def test_upstream_starts_groups_whose_members_find_each_other(agent, families, models, problems, monkeypatch):
+    monkeypatch.setattr(node_grader, "_PATIENCE", ())
+    faulty = _Faulty(node_grader.LocalGrader(), {"lost"})
+    monkeypatch.setattr("code_envs.integrations.openrlhf_agent.make_grader", lambda: faulty)
+    tokenizer, problem = families["qwen3"], problems[Mode.DEDUCTION]
+    (row,) = problem_rows([problem])
+    prompt, executor = templated(tokenizer, row["prompt"]), agent.AgentExecutor()
+    gold = rules(problem.mode).gold(problem)
+    scripts = [["lost", gold, gold, "```output\n'wrong'\n```"], ["lost", "?", "?", "?"]]
+    actors = [
+        rollout_actor(monkeypatch, executor, HuggingFaceEngine(tokenizer, models["qwen3"], script).generate)
+        for script in scripts
+    ]
+
+    async def at_once():
+        calls = (actor.generate_responses(prompt, row["label"], sampling(), 6000, tokenizer, 4) for actor in actors)
+        return await asyncio.gather(*calls)
+
+    groups = asyncio.run(at_once())
+    masked = [[sample["reward"] for sample in group if sample["extra_logs"]["masked"]] for group in groups]
+    assert masked == [[pytest.approx(2 / 3)], [0.0]]
+    assert not executor._groups
+
+
+def test_a_masked_attempt_without_its_group_is_an_error_in_the_log(  # noqa: PLR0917
+    agent, families, models, problems, monkeypatch, caplog
+):
+    monkeypatch.setattr(node_grader, "_PATIENCE", ())
+    faulty = _Faulty(node_grader.LocalGrader(), {"lost"})
+    monkeypatch.setattr("code_envs.integrations.openrlhf_agent.make_grader", lambda: faulty)
+    (row,) = problem_rows([problems[Mode.DEDUCTION]])
+    roll(agent, row, families["qwen3"], [HuggingFaceEngine(families["qwen3"], models["qwen3"], ["lost"])])
+    assert "has no group" in caplog.text
+    caplog.clear()
+    pair = [HuggingFaceEngine(families["qwen3"], models["qwen3"], [text]) for text in ("lost", "?")]
+    roll(agent, row, families["qwen3"], pair)
+    assert "has no group" not in caplog.text
 
 
 def _advantages(samples, maker, group, estimator):

@@ -12,7 +12,7 @@ from code_envs.envs.single import CodeEnv
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.integrations import openrlhf_data as data
 from code_envs.integrations.openrlhf_labels import find_problem, placeholder, read_label
-from code_envs.problem import Report
+from code_envs.problem import Report, load_problems
 
 
 def read(path) -> list[dict[str, object]]:
@@ -100,11 +100,41 @@ def test_rows_of_a_service_have_tickets():
     assert [row["prompt"] for row in rows] == [placeholder(str(number)) for number in range(3)]
 
 
+def test_evaluation_may_tell_bins_apart(problems, tmp_path):
+    data.write_dataset(problems, tmp_path, eval_share=0.34, eval_bins="chain")
+    rows = read(tmp_path / "eval.jsonl")
+    assert {row["datasource"] for row in rows} == {"deduction_easy", "deduction_hard"}
+    assert {row["datasource"] for row in read(tmp_path / "train.jsonl")} == {"deduction"}
+    unmeasured = [replace(problem, measurements=()) for problem in problems]
+    data.write_dataset(unmeasured, tmp_path, eval_share=0.34, eval_bins="chain")
+    assert {row["datasource"] for row in read(tmp_path / "eval.jsonl")} == {"deduction_unmeasured"}
+
+
+def test_what_a_service_may_choose_is_told_apart_from_what_is_held_out(problems, executor, tmp_path):
+    written = data.write_served(problems, tmp_path, "teacher", 5, eval_share=0.34, eval_bins="chain")
+    assert list(written.values()) == [5, 4]
+    assert [json.loads(row["label"])["curriculum"] for row in read(tmp_path / "train.jsonl")] == ["teacher"] * 5
+    served, held_out = (list(load_problems(tmp_path / f"{name}.jsonl")) for name in ("served", "held_out"))
+    assert sorted(problem.key for problem in served + held_out) == sorted(problem.key for problem in problems)
+    assert not {p.lineage.chain for p in served} & {p.lineage.chain for p in held_out}
+    rows = read(tmp_path / "eval.jsonl")
+    assert [find_problem(read_label(row["label"]), executor) for row in rows] == held_out
+    data.write_served(problems, tmp_path, "teacher", 5)
+    assert not (tmp_path / "eval.jsonl").exists()
+    assert list(load_problems(tmp_path / "served.jsonl")) == problems
+
+
 def test_bad_settings_are_named(problems, tmp_path):
     with pytest.raises(UnknownName, match="Did you mean 'record'"):
         data.write_dataset(problems, tmp_path, labels="records")
     with pytest.raises(UnknownName, match="code_envs/Deduction-v0"):
         list(data.seed_rows("code_envs/Deductoin-v0", 1))
+    with pytest.raises(UnknownName, match="Did you mean 'chain'"):
+        data.write_served(problems, tmp_path, "teacher", 5, eval_bins="chains")
+    with pytest.raises(ConfigError, match=r"eval_share of 0\.05 of 12 problems holds none out"):
+        data.write_served(problems, tmp_path, "teacher", 5, eval_share=0.05)
+    with pytest.raises(ConfigError, match="no problem was left for the service"):
+        data.write_served([], tmp_path, "teacher", 5)
     with pytest.raises(ConfigError, match="nothing to write"):
         data.write_rows([], tmp_path / "none.jsonl")
     assert not (tmp_path / "none.jsonl").exists()

@@ -167,6 +167,23 @@ class TestInACluster:
         with open_service(load_online(config), tmp_path / "s") as service:
             assert service.ask("a") == drawn
 
+    def test_the_command_serves_for_the_time_of_another(self, ray, config, tmp_path):
+        command = [sys.executable, "-m", "code_envs.cli", "curriculum", "serve", str(config), "-o", str(tmp_path / "s")]
+        command += ["--address", ray.get_runtime_context().gcs_address, "--name", "beside", "--"]
+        there = (
+            f"import pathlib, sys; sys.exit(3 if pathlib.Path({str(tmp_path / 's' / 'state.json')!r}).exists() else 4)"
+        )
+        done = subprocess.run(
+            [*command, sys.executable, "-c", there], check=False, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 3, done.stderr
+        assert "beside is stopped" in done.stderr
+        done = subprocess.run([*command, "no-such-command"], check=False, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 2
+        assert "'no-such-command' cannot be run: No such file" in done.stderr
+        with pytest.raises(ServiceUnavailable):
+            connect("beside", patience=0.5)
+
 
 @pytest.mark.skipif(not INSTALLED, reason="needs: pip install 'code-envs[ray]'")
 @pytest.mark.extra

@@ -1,17 +1,19 @@
 """Recipes: the data, what may be set, the memory that is counted, and the scripts, run by a real shell."""
 
+import itertools
 import json
 import os
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from code_envs.cli import app
-from code_envs.curricula import load_mix
+from code_envs.curricula import load_mix, load_online, open_service
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.integrations.recipes import (
     MODELS,
@@ -23,7 +25,7 @@ from code_envs.integrations.recipes import (
     plan_memory,
     write_recipe,
 )
-from code_envs.problem import Report, load_problems, save_records
+from code_envs.problem import Mode, Report, load_problems, save_records
 
 from .openrlhf_tools import launch
 
@@ -38,11 +40,44 @@ def test_every_setting_says_where_it_comes_from(model):
     assert {why.split(":")[0].split(",")[0] for why in recipe.why.values()} == {"paper", "ours", "the trainer's own"}
 
 
-@pytest.mark.parametrize(
-    ("model", "billions"), [("llama-3.1-8b", 8.03), ("qwen3-8b", 8.19), ("qwen2.5-32b", 32.76), ("qwen2.5-0.5b", 0.494)]
-)
-def test_the_shapes_have_the_published_number_of_parameters(model, billions):
-    assert parameters(load_recipe(model).shape) / 1e9 == pytest.approx(billions, rel=2e-3)
+# Of the published models: bytes of their weights in bf16 (``total_size`` of model.safetensors.index.json; of the
+# smallest, which has no index, twice its number of parameters), and bytes that a token takes in the key-value cache.
+PUBLISHED = {
+    "llama-3.1-8b": (16_060_522_496, 131_072),
+    "qwen3-8b": (16_381_470_720, 147_456),
+    "qwen2.5-32b": (65_527_752_704, 262_144),
+    "qwen2.5-0.5b": (988_065_536, 12_288),
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_shapes_have_the_published_number_of_parameters(model):
+    assert 2 * parameters(load_recipe(model).shape) == PUBLISHED[model][0]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_memory_is_that_of_the_published_weights(model):
+    recipe, (size, token) = load_recipe(model), PUBLISHED[model]
+    plan, gpus = plan_memory(recipe), recipe.hardware.engine_gpus
+    states = (plan.weights + plan.gradients + plan.optimizer) * recipe.hardware.actor_gpus
+    assert states * 2**30 == pytest.approx(8 * size)  # 16 bytes where the file has 2
+    assert plan.engine_weights * 2**30 * gpus == pytest.approx(size)
+    held = plan.sequences * recipe.training.max_len * token
+    assert held == pytest.approx(plan.engine_cache * 2**30 * gpus)
+    taken = plan.engine_weights + plan.engine_cache
+    assert taken < recipe.hardware.gpu_gib * recipe.hardware.engine_memory < recipe.hardware.gpu_gib
+
+
+def test_memory_of_one_recipe_counted_by_hand():
+    """Qwen3-8B: 36 layers of 4,096, 151,936 tokens of vocabulary, 12,288 tokens on each of four GPUs."""
+    plan = plan_memory(load_recipe("qwen3-8b"))
+    assert plan.weights == plan.gradients == pytest.approx(16_381_470_720 / 4 / 2**30)  # 3.81 GiB
+    assert plan.optimizer == pytest.approx(22.89, abs=0.01)  # six times that
+    assert plan.logits == pytest.approx(12_288 * 151_936 * 12 / 2**30)  # 20.87 GiB
+    kept, again = 36 * 4_096, 6 * 4_096 + 2 * 40 * 128 + 4 * 12_288
+    assert plan.activations == pytest.approx(12_288 * 2 * (kept + again) / 2**30)  # 5.30 GiB
+    assert plan.training == pytest.approx(64.6, abs=0.1)
+    assert plan.engine_cache == pytest.approx(0.9 * 79 - 15.26 - 4, abs=0.01)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -79,6 +114,8 @@ def test_memory_follows_the_gpus_the_length_and_the_reference_model():
         ({"learning_rate": "-1"}, "must be positive"),
         ({"learning_rate": "nan"}, "learning_rate"),
         ({"kl": "-1"}, "must not be negative"),
+        ({"eval_attempts": "0"}, "eval_attempts must be positive"),
+        ({"eval_temperature": "-0.1"}, "eval_temperature must not be negative"),
     ],
 )
 def test_settings_that_cannot_be_used_say_why(settings, words):
@@ -107,7 +144,9 @@ def test_the_launch_reads_the_rows_as_often_as_the_steps_take(commands):
     (commands / "run" / "data").mkdir()
     (commands / "run" / "data" / "train.jsonl").write_text("{}\n" * 300)
     asked = launch(commands / "run", "--train.seed", "7")
-    assert asked[:4] == ["job", "submit", "--address=http://127.0.0.1:8265", "--"]
+    assert asked[:3] == ["job", "submit", "--address=http://127.0.0.1:8265"]
+    assert asked[3].startswith("--submission-id=qwen2.5-0.5b-four-5k-")
+    assert asked[4] == "--"
     assert asked[asked.index("--train.num_episodes") + 1] == "3"  # 50 steps of 16, from 300 rows
     assert asked[asked.index("--train.agent_func_path") + 1].endswith("openrlhf_adapter.py")
     assert asked[-2:] == ["--train.seed", "7"]
@@ -124,6 +163,15 @@ def test_a_launch_without_data_says_what_to_do(commands):
     done = subprocess.run(["bash", commands / "run" / "launch.sh"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "bash data.sh" in done.stderr
+
+
+def test_what_checkpoints_take_is_said(tmp_path):
+    write_recipe(load_recipe("qwen3-8b", settings={"steps": "200"}), tmp_path)
+    assert "3 checkpoints, of 115 GB each, and 4 models of 16 GB" in (tmp_path / "README.md").read_text()
+    assert "--ckpt.save_hf" in (tmp_path / "launch.sh").read_text()
+    write_recipe(load_recipe("qwen3-8b", settings={"save_models": "false"}), tmp_path)
+    assert "of 115 GB each." in (tmp_path / "README.md").read_text()
+    assert "--ckpt.save_hf" not in (tmp_path / "launch.sh").read_text()
 
 
 @pytest.mark.parametrize(("model", "variant"), EVERY)
@@ -166,35 +214,79 @@ def test_data_without_its_sources_says_what_is_missing(tmp_path):
     assert "REAL: set it to the real problems" in done.stderr
 
 
-def test_a_curriculum_is_served_and_its_rows_are_tickets(commands):
-    problems = []
-    for number, problem in enumerate(load_problems(PROBLEMS / "deduction.jsonl")):
-        report = Report(problem=problem.key, student="s", attempts=32, passes=(28, 16, 3)[number % 3])
-        problems.append(problem.but(measurements=(report,)))
-    save_records(commands / "measured.jsonl", problems)
+@pytest.fixture
+def measured(commands) -> Path:
+    """A run of measured problems: for each mode a chain of an easy, a medium and a hard one."""
+    run, found = commands / "measured", []
+    for mode in Mode:
+        for turn, problem in enumerate(load_problems(PROBLEMS / f"{mode}.jsonl")):
+            report = Report(problem=problem.key, student="s", attempts=32, passes=(28, 16, 4)[turn])
+            found.append(problem.but(measurements=(report,), lineage=problem.lineage.but(chain=f"{mode}-1", turn=turn)))
+    run.mkdir()
+    save_records(run / "problems.jsonl", found)
+    return run
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_curriculum_is_served_and_its_rows_are_tickets(commands, measured):
     recipe = load_recipe("qwen2.5-0.5b", "soft", {"steps": "5", "batch_size": "4"})
     write_recipe(recipe, commands / "run")
-    environment = {**os.environ, "MEASURED": str(commands / "measured.jsonl")}
+    environment = {**os.environ, "MEASURED": str(measured), "EVAL_SHARE": "0.3"}
     subprocess.run(["bash", commands / "run" / "data.sh"], check=True, env=environment, capture_output=True)
-    rows = [json.loads(line) for line in (commands / "run" / "data" / "train.jsonl").read_text().splitlines()]
+    rows = read(commands / "run" / "data" / "train.jsonl")
     labels = [json.loads(row["label"]) for row in rows]
     assert len(labels) == 20
     assert len({label["ticket"] for label in labels}) == 20
-    assert launch(commands / "run")
+    asked = launch(commands / "run")
+    assert asked[asked.index("--train.num_episodes") + 1] == "1"
     served = (commands / "served.txt").read_text().split()
     assert served[served.index("--name") + 1] == labels[0]["curriculum"]
     assert served[2] == "curriculum.toml"
 
 
+def test_a_curriculum_is_evaluated_on_problems_that_its_service_never_hands_out(commands, measured):
+    recipe = load_recipe("qwen2.5-0.5b", "uniform", {"steps": "40", "batch_size": "4"})
+    write_recipe(recipe, commands / "run")
+    environment = {**os.environ, "MEASURED": str(measured), "EVAL_SHARE": "0.5"}
+    subprocess.run(["bash", commands / "run" / "data.sh"], check=True, env=environment, capture_output=True)
+    rows = read(commands / "run" / "data" / "eval.jsonl")
+    problems = [json.loads(row["label"])["problem"] for row in rows]
+    held_out = {problem["lineage"]["chain"] for problem in problems}
+    assert (len(problems), len(held_out)) == (6, 2)  # whole chains
+    bins = ("easy", "medium", "hard")
+    assert {row["datasource"] for row in rows} == {f"{chain[:-2]}_{name}" for chain in held_out for name in bins}
+
+    with open_service(load_online(commands / "run" / "curriculum.toml")) as service:
+        handed_out = [service.ask(ticket).problem for ticket in range(160)]
+    assert not held_out & {problem.lineage.chain for problem in handed_out}
+    assert len({problem.key for problem in handed_out}) + len(problems) == len(list(load_problems(measured)))
+
+    asked = launch(commands / "run")
+    flags = dict(itertools.pairwise(asked))
+    assert flags["--eval.dataset"] == str(commands / "run" / "data" / "eval.jsonl")
+    assert (flags["--eval.steps"], flags["--eval.n_samples_per_prompt"]) == ("50", "4")
+
+
+def test_a_curriculum_may_train_on_everything(commands, measured):
+    write_recipe(load_recipe("qwen2.5-0.5b", "learnability", {"steps": "2", "batch_size": "2"}), commands / "run")
+    environment = {**os.environ, "MEASURED": str(measured / "problems.jsonl"), "EVAL_SHARE": "0"}
+    subprocess.run(["bash", commands / "run" / "data.sh"], check=True, env=environment, capture_output=True)
+    assert "--eval.dataset" not in launch(commands / "run")
+    with open_service(load_online(commands / "run" / "curriculum.toml")) as service:
+        assert len(service.problems) == len(list(load_problems(measured)))
+
+
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if load_recipe("qwen3-8b", name).variant.policy])
 def test_the_file_of_a_curriculum_is_one(variant, tmp_path):
-    from code_envs.curricula import load_online
-
     recipe = load_recipe("llama-3.1-8b", variant)
     write_recipe(recipe, tmp_path)
     config = load_online(tmp_path / "curriculum.toml")
     assert (config.policy, config.steps, config.batch_size, config.group_size) == (recipe.variant.policy, 1000, 64, 16)
-    assert config.problems == str(tmp_path / "measured.jsonl")
+    assert config.problems == str(tmp_path / "data" / "served.jsonl")
+    assert config.held_out == str(tmp_path / "data" / "held_out.jsonl")
 
 
 def test_the_command_lists_shows_and_writes(tmp_path):

@@ -5,4 +5,4 @@ set -euo pipefail
 @needs
 cd "$(dirname "$0")"
 code-envs curriculum mix @mix @named --scale "${MIX_SCALE:-1}" -o problems.jsonl
-code-envs export problems.jsonl --for openrlhf --labels key --eval-share 0.01 -o data
+code-envs export problems.jsonl --for openrlhf --labels key --eval-share "${EVAL_SHARE:-0.01}" -o data

@@ -7,21 +7,28 @@
 #SBATCH --gpus-per-node=@node_gpus
 #SBATCH --cpus-per-task=@node_cpus
 #SBATCH --exclusive
+#SBATCH --mem=0
 #SBATCH --time=2-00:00:00
 #SBATCH --output=slurm-%j.log
 set -euo pipefail
 cd "$SLURM_SUBMIT_DIR"
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
-head=${nodes[0]}
+head=${nodes[0]}  # where this script runs
 port=$((20000 + SLURM_JOB_ID % 10000))
-srun --nodes=1 --ntasks=1 --nodelist="$head" \
-  ray start --head --port="$port" --dashboard-host=0.0.0.0 --num-gpus=@node_gpus --block &
+cpus=@node_cpus  # srun does not take them over from sbatch
+srun --nodes=1 --ntasks=1 --cpus-per-task="$cpus" --nodelist="$head" \
+  ray start --head --port="$port" --num-cpus="$cpus" --num-gpus=@node_gpus --block &
 sleep 20
 for node in "${nodes[@@]:1}"; do
-  srun --nodes=1 --ntasks=1 --nodelist="$node" ray start --address="$head:$port" --num-gpus=@node_gpus --block &
+  srun --nodes=1 --ntasks=1 --cpus-per-task="$cpus" --nodelist="$node" \
+    ray start --address="$head:$port" --num-cpus="$cpus" --num-gpus=@node_gpus --block &
 done
-export RAY_ADDRESS="$head:$port" RAY_DASHBOARD="http://$head:8265"
-until [ "$(python3 -c 'import ray; ray.init(log_to_driver=False); print(len(ray.nodes()))' 2> /dev/null)" = @nodes ]; do
+export RAY_ADDRESS="$head:$port"
+count='import ray; ray.init(log_to_driver=False); print(sum(node["Alive"] for node in ray.nodes()))'
+for try in {1..60}; do
+  there=$(python3 -c "$count" 2> /dev/null) || there=0
+  if [ "$there" = @nodes ]; then break; fi
+  if [ "$try" = 60 ]; then echo "Ray has $there of @nodes nodes: see what 'ray start' said above." >&2; exit 1; fi
   sleep 5
 done
 bash launch.sh "$@@"
