@@ -14,18 +14,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from code_envs.curricula.beliefs import Beliefs, Replies, shorten
-from code_envs.curricula.bins import report_of
-from code_envs.curricula.desk import TeacherDesk
+from code_envs.curricula.beliefs import shorten
+from code_envs.curricula.growth import Growth
 from code_envs.curricula.ledger import Ledger
 from code_envs.curricula.policies import Growing
 from code_envs.curricula.sampler import Draw, Sampler
-from code_envs.curricula.siblings import Answer, OnlineSettings, Siblings
+from code_envs.curricula.siblings import Answer, OnlineSettings
 from code_envs.curricula.tickets import Group, Tickets
-from code_envs.errors import ConfigError, RunError, UnknownName
+from code_envs.errors import ConfigError, RunError
 from code_envs.modes.base import Grade, Outcome
 from code_envs.problem import Problem
-from code_envs.teacher import TEACHERS, Teacher, make_teacher
+from code_envs.teacher import Teacher
 
 __all__ = ["CurriculumService"]
 
@@ -78,25 +77,23 @@ class CurriculumService:
         barred: Iterable[str] = (),
     ) -> None:
         self.settings = settings or OnlineSettings()
-        self._barred = frozenset(barred)
         if (teacher or self.settings.rebin) and not isinstance(sampler.policy, Growing):
             raise ConfigError(f"the policy {type(sampler.policy).__name__} has no method grow: its problems are fixed")
         self.sampler = sampler
         self._lock = threading.RLock()
         self._tickets = Tickets(sampler.group_size)
         self._counts = dict.fromkeys(_COUNTED, 0)
-        self._touched: set[str] = set()  # problems whose groups have ended since the step began
         self._choices = self._unsaved = 0
-        self._last_error = ""
-        self._beliefs, self._replies = Beliefs(self.settings.half_life), Replies()
-        self._siblings = Siblings(self.settings, sampler.problems)
-        for problem in sampler.problems:
-            report = report_of(problem, sampler.pool.bins.student, sampler.pool.bins.attempts)
-            if report is not None:
-                self._beliefs.expect(problem, report)
-        self._early: list[Answer] = []  # answers that are there before the desk has any
-        self._replaying = self._closed = False
-        self._desk = self._make_desk(teacher)
+        self._closed = False
+        self._growth = Growth(
+            sampler,
+            teacher,
+            self.settings,
+            barred=barred,
+            counts=self._counts,
+            log=self._log,
+            on_answer=self._keep_sibling,
+        )
         self._ledger = Ledger(folder) if folder is not None else None
         if self._ledger is not None:
             try:
@@ -104,24 +101,6 @@ class CurriculumService:
             except BaseException:
                 self._ledger.close()
                 raise
-
-    def _make_desk(self, teacher: str | Teacher | Callable[[], Teacher] | None) -> TeacherDesk | None:
-        if teacher is None:
-            return None
-        if isinstance(teacher, str):
-            name = teacher
-            if name not in TEACHERS:  # refused here, not in a thread
-                raise UnknownName("teacher", name, TEACHERS)
-            make: Callable[[], Teacher] | Teacher = lambda: make_teacher(name)  # noqa: E731
-        else:
-            make = teacher
-        return TeacherDesk(
-            make,
-            workers=self.settings.workers,
-            timeout=self.settings.timeout,
-            seed=self.sampler.seed,
-            on_answer=self._keep_sibling,
-        )
 
     @property
     def problems(self) -> list[Problem]:
@@ -166,7 +145,7 @@ class CurriculumService:
             self._tickets.add(group)
         self._counts["asked"] += self._tickets.join(group, call)
         self._log({"ask": ticket, "call": call, "index": group.index, "key": group.key})
-        return Draw(index=group.index, step=group.step, bin=group.bin, problem=self._problem(group.key))
+        return Draw(index=group.index, step=group.step, bin=group.bin, problem=self._growth.problem(group.key))
 
     def report(
         self, ticket: str | int, grade: Grade, *, index: int | None = None, reply: str = "", call: str = ""
@@ -196,15 +175,15 @@ class CurriculumService:
             return
         self._log(
             {"report": ticket, "outcome": grade.outcome, "reward": grade.reward, "reason": shorten(grade.reason)}
-            | {"index": index, "reply": reply if self._desk else "", "call": call}
+            | {"index": index, "reply": reply if self._growth.desk else "", "call": call}
         )
         self._counts["reports"] += 1
         if group is None:
             self._counts["stray"] += 1
             return
         group.calls += [call] if call else []
-        problem = self._problem(group.key)
-        self._learn(problem, grade, group.step, reply)
+        problem = self._growth.problem(group.key)
+        self._growth.learn(problem, grade, group.step, reply)
         if group.index not in self._tickets.open:
             self._counts["late"] += 1
             return
@@ -213,20 +192,9 @@ class CurriculumService:
         if group.due <= 0:
             self._end(group)
 
-    def _learn(self, problem: Problem, grade: Grade, step: int, reply: str) -> None:
-        if not grade.scored:
-            self._counts["unscored"] += 1
-            return
-        self._beliefs.observe(problem, grade.passed, step)
-        if reply and self._desk is not None:
-            self._replies.add(problem.key, reply, grade)
-
     def _end(self, group: Group) -> None:
         self._tickets.close(group)
-        self._touched.add(group.key)
-
-    def _problem(self, key: str) -> Problem:
-        return self.problems[self.sampler.pool.places[key]]
+        self._growth.touched.add(group.key)
 
     # --- a curriculum for environments ----------------------------------------------------------
 
@@ -247,78 +215,17 @@ class CurriculumService:
             if group is not None:
                 self.report(group.ticket, grade, index=group.index)
 
-    # --- the teacher ----------------------------------------------------------------------------
+    # --- steps and the teacher ------------------------------------------------------------------
 
     def _begin_step(self) -> None:
-        """Everything that changes where a step begins, in an order that can be repeated."""
+        """Give up the groups that are overdue, then let the problem set follow the policy."""
         step = self.sampler.step
         for group in self._tickets.expired(step - self.settings.patience):
             for _ in range(group.due):
-                self.sampler.observe(self._problem(group.key), _LOST)
+                self.sampler.observe(self._growth.problem(group.key), _LOST)
             self._counts["expired"] += 1
             self._end(group)
-        added = self._take_answers(step)
-        touched = sorted(self._touched, key=self.sampler.pool.places.__getitem__)
-        touched += [problem.lineage.parent for problem in added if problem.lineage.parent not in self._touched]
-        self._touched.clear()
-        moved, retired = self._judge(touched, step)
-        if added or moved or retired:
-            bin_ = self.sampler.pool.bins.nearest(sum(self.settings.target) / 2)
-            self.sampler.change([(problem, bin_) for problem in added], moved, retired)
-        if self._desk is not None:
-            for key in touched:
-                self._wish(key, step)
-
-    def _take_answers(self, step: int) -> list[Problem]:
-        """The new siblings that are there by now."""
-        answers = self._early + (self._desk.collect() if self._desk is not None and not self._replaying else [])
-        self._early = []
-        if answers:
-            told = [[answer.number, answer.problem.key if answer.problem else "", answer.error] for answer in answers]
-            self._log({"answers": told})
-        added: list[Problem] = []
-        for answer in answers:
-            wish = self._siblings.pending[answer.number]
-            there = self.sampler.pool.places.keys() | {problem.key for problem in added} | self._barred
-            problem = self._siblings.settle(answer, step, there.__contains__)
-            self._counts[wish.direction.value if problem else "failed"] += 1
-            if problem is None:
-                self._last_error = answer.error or "the teacher made a problem that is there already, or held out"
-            else:
-                self._siblings.add(problem)
-                added.append(problem)
-        return added
-
-    def _judge(self, touched: list[str], step: int) -> tuple[dict[int, str], list[int]]:
-        """New bins by place, and the places to retire."""
-        moved: dict[int, str] = {}
-        retired: list[int] = []
-        for key in touched:
-            place, belief = self.sampler.pool.places[key], self._beliefs.of(key, step)
-            if self._siblings.outgrown(self.problems[place], belief):
-                retired.append(place)
-            elif self.settings.rebin and belief is not None and belief.tried >= self.settings.evidence:
-                name = self.sampler.pool.bins.nearest(belief.rate)
-                if name != self.sampler.pool.placed.names[place]:
-                    moved[place] = name
-        return moved, retired
-
-    def _wish(self, key: str, step: int) -> None:
-        wish = self._siblings.wish(
-            self._problem(key),
-            self._beliefs,
-            self._replies,
-            step,
-            lambda problem: self.sampler.pool.places[problem.key] in self.sampler.retired,
-        )
-        if wish is not None and not self._replaying:
-            self._submit(wish.number)
-
-    def _submit(self, number: int) -> None:
-        assert self._desk is not None
-        wish = self._siblings.pending[number]
-        problem = self._problem(wish.key)
-        self._desk.submit(wish, problem.but(measurements=(*problem.measurements, wish.report)), self.settings.target)
+        self._growth.begin_step(step)
 
     def _keep_sibling(self, answer: Answer) -> None:
         if self._ledger is not None and answer.problem is not None:
@@ -330,7 +237,7 @@ class CurriculumService:
         Returns:
             Whether it has, within so many seconds.
         """
-        return self._desk is None or self._desk.wait(timeout)
+        return self._growth.desk is None or self._growth.desk.wait(timeout)
 
     # --- what it knows --------------------------------------------------------------------------
 
@@ -346,15 +253,15 @@ class CurriculumService:
             the policy had no problem).
         """
         with self._lock:
-            modes = {mode.value: self._beliefs.of(mode, self.sampler.step) for mode in self.sampler.pool.modes}
+            modes = {mode.value: self._growth.beliefs.of(mode, self.sampler.step) for mode in self.sampler.pool.modes}
             return {
                 "step": self.sampler.step,
                 "problems": len(self.problems),
                 "retired": len(self.sampler.retired),
                 "open": len(self._tickets.open),
-                "pending": len(self._siblings.pending),
+                "pending": len(self._growth.siblings.pending),
                 "rates": {mode: belief.rate for mode, belief in modes.items() if belief is not None},
-                "last_error": self._last_error,
+                "last_error": self._growth.last_error,
                 "broken": self._ledger.broken if self._ledger is not None else "",
                 "fallbacks": self.sampler.fallbacks,
                 **self._counts,
@@ -363,25 +270,19 @@ class CurriculumService:
     def rate(self, key: str) -> float | None:
         """The believed pass rate of a problem, by its key, or of a mode; None if nothing was seen of it."""
         with self._lock:
-            belief = self._beliefs.of(key, self.sampler.step)
+            belief = self._growth.beliefs.of(key, self.sampler.step)
             return None if belief is None else belief.rate
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, new siblings included, JSON-serialisable."""
         with self._lock:
-            early = [[one.number, one.problem.to_json() if one.problem else "", one.error] for one in self._early]
             return {
                 "settings": self._plain_settings(),
                 "sampler": self.sampler.state_dict(),
                 "tickets": self._tickets.state_dict(),
-                "beliefs": self._beliefs.state_dict(),
-                "replies": self._replies.state_dict(),
-                "siblings": self._siblings.state_dict(),
-                "early": early,
-                "touched": sorted(self._touched),
+                **self._growth.state_dict(),
                 "choices": self._choices,
                 "counts": dict(self._counts),
-                "last_error": self._last_error,
             }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -392,7 +293,7 @@ class CurriculumService:
         """
         with self._lock:
             self._load(state)
-            self._submit_all()
+            self._growth.submit_all()
             if self._ledger is not None:
                 self._save(self._ledger, wait=True)
 
@@ -405,26 +306,10 @@ class CurriculumService:
                     "give it the same, or begin in another folder"
                 )
         self.sampler.load_state_dict(state["sampler"])
-        if self._desk is not None:
-            self._desk.forget()
         self._tickets.load_state_dict(state["tickets"])
-        self._beliefs.load_state_dict(state["beliefs"])
-        self._replies.load_state_dict(state["replies"])
-        self._siblings = Siblings(self.settings, self.problems)
-        self._siblings.load_state_dict(state["siblings"])
-        self._early = [
-            Answer(number=number, problem=Problem.from_json(text) if text else None, error=error)
-            for number, text, error in state["early"]
-        ]
-        self._touched, self._choices = set(state["touched"]), int(state["choices"])
-        self._counts = {**dict.fromkeys(_COUNTED, 0), **state["counts"]}
-        self._last_error = state["last_error"]
-
-    def _submit_all(self) -> None:
-        if self._desk is not None:
-            there = {answer.number for answer in self._early}
-            for number in self._siblings.pending.keys() - there:
-                self._submit(number)
+        self._growth.load_state_dict(state)
+        self._choices = int(state["choices"])
+        self._counts.update({**dict.fromkeys(_COUNTED, 0), **state["counts"]})  # in place: the growth counts, too
 
     def _plain_settings(self) -> dict[str, Any]:
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self.settings))
@@ -436,17 +321,17 @@ class CurriculumService:
         """Go on from the folder: load its state, and do again what happened since."""
         if ledger.state is not None:
             self._load(ledger.state)
-            self._replaying = True
+            self._growth.replaying = True
             for event in ledger.events():
                 self._replay(event, ledger)
-            self._replaying = False
-            self._find_early(ledger)
-            self._submit_all()
+            self._growth.replaying = False
+            self._growth.find_early(ledger.siblings.values())
+            self._growth.submit_all()
         self._save(ledger, wait=True)
 
     def _replay(self, event: Mapping[str, Any], ledger: Ledger) -> None:
         if "answers" in event:
-            self._early = [
+            self._growth.early = [
                 Answer(number=number, problem=ledger.siblings[key] if key else None, error=error)
                 for number, key, error in event["answers"]
             ]
@@ -462,22 +347,8 @@ class CurriculumService:
             grade = Grade(outcome=Outcome(event["outcome"]), reward=event["reward"], reason=event["reason"])
             self._report(event["report"], grade, event["index"], event["reply"], event["call"])
 
-    def _find_early(self, ledger: Ledger) -> None:
-        """Siblings that were made, but had not come in when the process ended."""
-        there = {answer.number for answer in self._early}
-        for number, wish in self._siblings.pending.items():
-            made = (
-                problem
-                for problem in ledger.siblings.values()
-                if (problem.lineage.parent, problem.lineage.direction) == (wish.key, wish.direction)
-                and problem.key not in self.sampler.pool.places
-            )
-            problem = next(made, None)
-            if problem is not None and number not in there:
-                self._early.append(Answer(number=number, problem=problem))
-
     def _log(self, event: Mapping[str, Any]) -> None:
-        if self._ledger is not None and not self._replaying:
+        if self._ledger is not None and not self._growth.replaying:
             self._ledger.log(event)
 
     def _save(self, ledger: Ledger, *, wait: bool) -> None:
@@ -494,8 +365,8 @@ class CurriculumService:
             if self._closed:
                 return
             self._closed = True
-            if self._desk is not None:
-                self._desk.close()
+            if self._growth.desk is not None:
+                self._growth.desk.close()
             if self._ledger is not None:
                 self._save(self._ledger, wait=True)
                 self._ledger.close()

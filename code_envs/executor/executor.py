@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from code_envs.codec import MAX_BYTES, EncodeError, encode
-from code_envs.errors import ConfigError, ExecutorClosed, ValueRefused
+from code_envs.errors import ConfigError, ExecutorClosed
 from code_envs.executor import ladder, wire
 from code_envs.executor.client import Zygote
+from code_envs.executor.jobs import make_job, make_script
 from code_envs.executor.pool import Batch, Pool
 from code_envs.executor.recent import Recent, split
 from code_envs.executor.types import Execution, Isolation, Job, Limits
@@ -139,8 +139,9 @@ class Executor:
             ExecutorError: No sandbox process can be started, or there are too many calls.
         """
         options = {"limits": limits, "seed": seed, "variant": variant}
-        job = _make_job(program, entry, calls, coerce=coerce, isolate_calls=isolate_calls, **options)
-        return self.run_jobs([job])[0]
+        return self.run_jobs([make_job(program, entry, calls, coerce=coerce, isolate_calls=isolate_calls, **options)])[
+            0
+        ]
 
     def run_script(
         self,
@@ -173,7 +174,7 @@ class Executor:
             ExecutorClosed: The executor is closed.
             ExecutorError: No sandbox process can be started.
         """
-        return self.run_jobs([_make_script(program, stdins, limits=limits, seed=seed, variant=variant)])[0]
+        return self.run_jobs([make_script(program, stdins, limits=limits, seed=seed, variant=variant)])[0]
 
     def run_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
         """Run many jobs in parallel over the workers.
@@ -215,7 +216,7 @@ class Executor:
     ) -> list[Execution]:
         """Do what :meth:`run` does, without blocking the event loop."""
         options = {"limits": limits, "seed": seed, "variant": variant}
-        job = _make_job(program, entry, calls, coerce=coerce, isolate_calls=isolate_calls, **options)
+        job = make_job(program, entry, calls, coerce=coerce, isolate_calls=isolate_calls, **options)
         return (await self.arun_jobs([job]))[0]
 
     async def arun_script(
@@ -228,7 +229,7 @@ class Executor:
         variant: int = 0,
     ) -> list[Execution]:
         """Do what :meth:`run_script` does, without blocking the event loop."""
-        job = _make_script(program, stdins, limits=limits, seed=seed, variant=variant)
+        job = make_script(program, stdins, limits=limits, seed=seed, variant=variant)
         return (await self.arun_jobs([job]))[0]
 
     async def arun_jobs(self, jobs: Sequence[Job]) -> list[list[Execution]]:
@@ -337,35 +338,6 @@ def _available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _make_job(program: str, entry: str, calls: Sequence[Sequence[object]], **options: Any) -> Job:
-    if not entry:
-        raise ConfigError("entry is empty; name the function to call, or use run_script for a whole program.")
-    encoded = [
-        _encode_call(f"The arguments of call {index} are not literal values", call) for index, call in enumerate(calls)
-    ]
-    return Job(program=program, entry=entry, calls=encoded, **options)
-
-
-def _make_script(program: str, stdins: Sequence[str | bytes], **options: Any) -> Job:
-    if isinstance(stdins, str | bytes):
-        raise ValueRefused("stdins is one text; give a list of them, one for each run.")
-    for index, text in enumerate(stdins):
-        if not isinstance(text, str | bytes):
-            raise ValueRefused(f"Standard input {index} is of type {type(text).__name__}; give str or bytes.")
-    encoded = [
-        _encode_call(f"Standard input {index} is too long", (text,), wire.MAX_STDIN)
-        for index, text in enumerate(stdins)
-    ]
-    return Job(program=program, entry="", calls=encoded, **options)
-
-
-def _encode_call(what: str, arguments: Sequence[object], max_bytes: int = MAX_BYTES) -> bytes:
-    try:
-        return encode(tuple(arguments), ordered=True, max_bytes=max_bytes)
-    except EncodeError as error:
-        raise ValueRefused(f"{what}: {error}.") from error
 
 
 def _gather(job: Job, done: Iterator[list[Execution]]) -> list[Execution]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Protocol, TypedDict, runtime_checkable
@@ -53,8 +52,8 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ConfigError: It is no JSON object.
         """
         try:
-            body = json.loads(self.extra_body or "{}")
-        except ValueError as error:
+            body = msgspec.json.decode(self.extra_body or "{}")  # refuses NaN, which no server reads
+        except msgspec.DecodeError as error:
             raise ConfigError(f"extra_body is not JSON: {error}") from error
         if not isinstance(body, dict):
             raise ConfigError('extra_body must be a JSON object, such as {"top_k": 20}')

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from code_envs.errors import ConfigError
-from code_envs.problem import wilson_interval
+from code_envs.modes.base import Grade
+from code_envs.problem import Problem, wilson_interval
 from code_envs.teacher.base import LEVELS
 
 __all__ = ["RateTracker", "falling_fit"]
@@ -73,6 +74,11 @@ class RateTracker:
         seen = self._seen.setdefault(str(mode), np.zeros((2, self.levels)))
         seen *= self._keep
         seen[0 if passed else 1, level] += 1.0
+
+    def take(self, problem: Problem, grade: Grade) -> None:
+        """Take note of a graded attempt at a problem; one that is not scored says nothing."""
+        if grade.scored:
+            self.observe(problem.mode, min(self.levels - 1, problem.lineage.level), grade.passed)
 
     def rate(self, mode: str, level: int) -> float:
         """The expected pass rate, in (0, 1), given that higher levels are never easier."""

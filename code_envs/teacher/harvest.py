@@ -174,8 +174,7 @@ class HarvestTeacher:
 
     def observe(self, problem: Problem, grade: Grade) -> None:
         """Take note of one graded attempt; unscored ones say nothing."""
-        if grade.scored:
-            self.tracker.observe(problem.mode, problem.lineage.level, grade.passed)
+        self.tracker.take(problem, grade)
 
     def state_dict(self) -> dict[str, Any]:
         """What was observed, JSON-serialisable."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from code_envs.errors import ConfigError, ProposalFailed
 from code_envs.executor import Executor, shared_executor
-from code_envs.modes import Grade, Outcome, rules, validate
+from code_envs.modes import Grade, rules, validate
 from code_envs.modes.guessing import grade_guesses
 from code_envs.problem import Direction, Lineage, Mode, Problem
 from code_envs.teacher.adaptive import RateTracker
@@ -126,9 +126,8 @@ class ProceduralTeacher:
         return 2 * fewer <= more > 0
 
     def observe(self, problem: Problem, grade: Grade) -> None:
-        """Take note of one graded attempt; those without a verdict say nothing."""
-        if grade.outcome is not Outcome.INFRA:
-            self.rates.observe(problem.mode, min(LEVELS - 1, problem.lineage.level), grade.passed)
+        """Take note of one graded attempt; unscored ones say nothing."""
+        self.rates.take(problem, grade)
 
     def state_dict(self) -> dict[str, Any]:
         """What was observed, JSON-serialisable."""

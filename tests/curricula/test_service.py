@@ -97,7 +97,7 @@ def test_every_report_reaches_the_problem_of_its_own_group(stepping_stones, data
             ticket = data.draw(st.sampled_from("abcde"))
             waiting.append((ticket, each.ask(ticket)))
     for key, counts in expected.items():
-        row = each._beliefs._rows[key]
+        row = each._growth.beliefs._rows[key]
         measured = next(problem for problem in stepping_stones if problem.key == key).measurements[0].attempts
         assert row[3] == measured + counts.total()
     assert each.stats()["stray"] == 0
@@ -255,7 +255,7 @@ def test_bins_follow_the_policy_where_that_is_wanted(service):
     rebinned = service(**more, settings=OnlineSettings(evidence=4, half_life=5, rebin=True))
     for each in (fixed, rebinned):
         rollouts(each, 40, rate=lambda problem: 1.0 if problem.lineage.level else 0.0)
-    assert Counter(p.lineage.level for p in map(fixed._problem, rollouts(fixed, 5, 40))) == {0: 20}
+    assert Counter(p.lineage.level for p in map(fixed._growth.problem, rollouts(fixed, 5, 40))) == {0: 20}
     bins = zip(rebinned.problems, rebinned.sampler.pool.placed.names, strict=True)
     assert {name for problem, name in bins if problem.lineage.level == 0} <= {"hard", "medium"}  # easy once
     twin = service(**more, settings=rebinned.settings)

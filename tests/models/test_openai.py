@@ -186,7 +186,13 @@ def test_threads_share_one_model(model_server):
 
 
 def test_impossible_settings_are_refused():
-    for settings in ({"extra_body": "[1]"}, {"extra_body": "{"}, {"max_tokens": 0}, {"temperature": -1.0}):
+    for settings in (
+        {"extra_body": "[1]"},
+        {"extra_body": "{"},
+        {"extra_body": '{"top_p": NaN}'},
+        {"max_tokens": 0},
+        {"temperature": -1.0},
+    ):
         with pytest.raises(ConfigError, match=next(iter(settings))):
             Sampling(**settings)
     with pytest.raises(ConfigError, match="concurrency"):
