@@ -1,0 +1,150 @@
+"""Runs on a Ray cluster of several nodes, some of which are lost; all of them are on this machine."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray", reason="pip install -e '.[ray]'")
+from ray.cluster_utils import Cluster
+
+from code_envs.generation import generate, load_config
+from code_envs.models import usage_of
+
+pytestmark = [
+    pytest.mark.extra,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+CHAINS = 40
+WORDS = ["generate", "--mode", "deduction", "--turns", "2", "--attempts", "4", "--student", "pupil", "--keep", "0", "1"]
+QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 6}
+
+
+@pytest.fixture
+def nodes():
+    """A cluster whose head has no CPU, so that all workers are on the nodes that a test adds."""
+    quiet = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={**quiet, "_system_config": QUICK})
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def pupil(model_server):
+    """A student that is right now and then, and takes its time."""
+
+    def answer(body, number):
+        time.sleep(0.2)
+        text = json.dumps([body["messages"], body["seed"]])
+        right = random.Random(hashlib.sha256(text.encode()).digest()).random() < 0.5
+        return "```output\n[1]\n```" if right else "I do not know."
+
+    model_server.script = answer
+    return model_server
+
+
+class Run:
+    """The command in a process of its own."""
+
+    def __init__(self, folder: Path, url: str, *more: str) -> None:
+        command = [sys.executable, "-m", "code_envs.cli", *WORDS, "--chains", str(CHAINS), "--base-url", url]
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [*command, "-o", folder, *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+
+    def read(self, chains: int | None = None) -> list[str]:
+        """Wait for so many chains that are done, or for the end."""
+        while (chains is None or self.chains < chains) and (line := self.process.stderr.readline()):
+            self.lines.append(line.rstrip())
+        if chains is not None:
+            assert self.chains >= chains, self.lines
+        return self.lines
+
+    @property
+    def chains(self) -> int:
+        return sum(f"/{CHAINS} procedural-" in line for line in self.lines)
+
+    def ends(self) -> int:
+        self.read()
+        self.process.stderr.close()
+        return self.process.wait()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("config.toml", "chains.jsonl", "problems.jsonl")}
+
+
+def children(pid: int) -> dict[int, str]:
+    """The processes that a process has started, with what they are called."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().rstrip(b"\0").decode()
+            except OSError:
+                continue  # it has ended
+    return found
+
+
+def raylet_of(node) -> int:
+    return node.all_processes["raylet"][0].process.pid
+
+
+def workers_of(node) -> int:
+    return sum("ChainWorker" in title for title in children(raylet_of(node)).values())
+
+
+def lose(node) -> None:
+    """Kill a node as a power cut does: its raylet and all of its workers."""
+    for pid in [raylet_of(node), *children(raylet_of(node))]:
+        os.kill(pid, signal.SIGKILL)
+
+
+def wait_for_worker(node) -> None:
+    while not workers_of(node):
+        time.sleep(0.1)
+
+
+def test_nodes_come_and_go_and_the_run_stays_the_same(nodes, pupil, tmp_path):
+    first, second = nodes.add_node(num_cpus=2), nodes.add_node(num_cpus=2)
+    run = Run(tmp_path / "run", pupil.url, "--engine", "ray", "--ray-address", nodes.address, "--in-flight", "8")
+    run.read(4)
+    assert workers_of(first)
+    assert workers_of(second)
+    lose(second)
+    run.read(8)
+    third = nodes.add_node(num_cpus=2)
+    wait_for_worker(third)
+    lose(first)  # what is left is made by the node that came late
+    assert run.ends() == 0, run.lines
+    assert run.chains == CHAINS
+    here = generate(tmp_path / "here", load_config(tmp_path / "run"), workers=8)
+    assert len(here) == CHAINS
+    assert contents(tmp_path / "run") == contents(tmp_path / "here")
+    calls = [sum(row.calls for row in usage_of(tmp_path / name / "responses.sqlite")) for name in ("run", "here")]
+    assert calls[0] == calls[1]
+
+
+def test_a_lost_node_of_the_driver_ends_the_run_and_a_resume_goes_on(nodes, pupil, tmp_path):
+    nodes.add_node(num_cpus=2)
+    run = Run(tmp_path / "run", pupil.url, "--engine", "ray", "--ray-address", nodes.address, "--in-flight", "8")
+    run.read(4)
+    lose(nodes.head_node)  # the store of replies is there, too
+    assert run.ends() == 1
+    done = run.chains
+    assert done < CHAINS
+    again = Run(tmp_path / "run", pupil.url, "--engine", "ray", "--ray-address", "local", "--workers", "2", "--resume")
+    assert again.ends() == 0, again.lines
+    assert again.chains <= CHAINS - done  # what was told is on disk
+    generate(tmp_path / "here", load_config(tmp_path / "run"), workers=8)
+    assert contents(tmp_path / "run") == contents(tmp_path / "here")
