@@ -147,7 +147,7 @@ GROUPS = (
         "print('one'); print('two', end='')\nreturn 'twins'",
         "twins",
         ends("output flood", "while True: print('x' * 10 ** 6)", "cpu|memory", script="too_large"),
-        ends("flood of empty lines", "while True: print()", "cpu", script="too_large"),
+        ends("flood of empty lines", "while True: print()", "cpu", script="too_large|cpu"),
         ends(
             "flood of errors",
             "import sys\nwhile True: sys.stderr.write('x' * 10 ** 5)",
