@@ -1,6 +1,6 @@
 """Hooks of the interpreter that run later than they seem to, and output without end."""
 
-from attacks.tools import ROOMY, denied, ends, group, returns
+from attacks.tools import LIMITS, ROOMY, denied, ends, group, returns
 
 GROUPS = (
     group(
@@ -147,7 +147,7 @@ GROUPS = (
         "print('one'); print('two', end='')\nreturn 'twins'",
         "twins",
         ends("output flood", "while True: print('x' * 10 ** 6)", "cpu|memory", script="too_large"),
-        ends("flood of empty lines", "while True: print()", "cpu", script="too_large|cpu"),
+        ends("flood of empty lines", "while True: print()", "cpu", script="too_large", limits=LIMITS),
         ends(
             "flood of errors",
             "import sys\nwhile True: sys.stderr.write('x' * 10 ** 5)",
