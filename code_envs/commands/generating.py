@@ -131,6 +131,7 @@ def generate(
     """Make chains of problems and measure them; can be killed at any moment and resumed."""
     from code_envs.generation import RayEngine, RunConfig, load_config
     from code_envs.measure import BANDS
+    from code_envs.models.base import read_object
     from code_envs.problem import Mode
     from code_envs.students import STUDENTS
     from code_envs.teacher import TEACHERS
@@ -145,7 +146,7 @@ def generate(
             teacher_engines=teacher_engines,
             student_engines=student_engines,
             tensor_parallel=tensor_parallel,
-            engine_args=_json_object("--engine-args", engine_args),
+            engine_args=read_object("--engine-args", engine_args, '{"max_model_len": 32768}'),
         )
     teachers = tuple(teacher or ("procedural",))
     shared: dict[str, Any] = {"backend": backend, "timeout": timeout, "extra_body": extra_body}
@@ -200,18 +201,6 @@ def generate(
     made = make_run(output, config, resume=resume, workers=workers, concurrency=concurrency, on_ray=on_ray)
     report = _report_or_note(output)
     _print_run(output, config, made, report, as_json)
-
-
-def _json_object(option: str, text: str) -> dict[str, Any]:
-    from code_envs.errors import ConfigError
-
-    try:
-        found = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"{option} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f'{option} must be a JSON object, such as {{"max_model_len": 32768}}')
-    return found
 
 
 def make_run(

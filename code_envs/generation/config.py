@@ -15,7 +15,7 @@ from code_envs.measure import check_bands
 from code_envs.models import ModelConfig
 from code_envs.problem import Mode
 from code_envs.teacher import LEVELS, TEACHERS
-from code_envs.teacher.constraints import CONSTRAINTS
+from code_envs.teacher.constraints import constraint
 from code_envs.teacher.loop import STRATEGIES
 
 __all__ = ["CONFIG", "RunConfig", "load_config", "to_table"]
@@ -92,8 +92,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for name in ("seed", "repairs"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must not be negative")
-        if self.constrain and self.constrain not in CONSTRAINTS:
-            raise UnknownName("constraint", self.constrain, CONSTRAINTS)
+        constraint(self.modes[0], self.constrain)  # refuses a name that it does not know
         if self.varied_by and (self.varied_by in TEACHERS or self.teacher_model is None):
             raise ConfigError(
                 f"varied_by is {self.varied_by!r}; name a model, and its server: others vary only their own"

@@ -13,6 +13,26 @@ from code_envs.errors import ConfigError
 __all__ = ["Completion", "Constraint", "Finish", "Message", "Model", "ModelConfig", "OnDone", "Request", "Sampling"]
 
 
+def read_object(name: str, text: str, example: str) -> dict[str, Any]:
+    """Read settings that were given as a JSON object.
+
+    Args:
+        name: What they are, for errors.
+        text: The object; empty for none.
+        example: What one looks like.
+
+    Raises:
+        ConfigError: It is no JSON object; NaN is none, since no server reads it.
+    """
+    try:
+        found = msgspec.json.decode(text or "{}")
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{name} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{name} must be a JSON object, such as {example}")
+    return found
+
+
 class Message(TypedDict):
     """One chat message."""
 
@@ -51,13 +71,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises:
             ConfigError: It is no JSON object.
         """
-        try:
-            body = msgspec.json.decode(self.extra_body or "{}")  # refuses NaN, which no server reads
-        except msgspec.DecodeError as error:
-            raise ConfigError(f"extra_body is not JSON: {error}") from error
-        if not isinstance(body, dict):
-            raise ConfigError('extra_body must be a JSON object, such as {"top_k": 20}')
-        return body
+        return read_object("extra_body", self.extra_body, '{"top_k": 20}')
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

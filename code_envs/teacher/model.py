@@ -154,8 +154,7 @@ class ModelTeacher:
 
     def observe(self, problem: Problem, grade: Grade) -> None:
         """Take note of one graded attempt; unscored ones say nothing."""
-        if grade.scored:
-            self.rates.observe(problem.mode, min(LEVELS - 1, problem.lineage.level), grade.passed)
+        self.rates.take(problem, grade)
 
     def state_dict(self) -> dict[str, Any]:
         """What was observed, JSON-serialisable."""
