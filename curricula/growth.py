@@ -116,9 +116,9 @@ class Growth:
             told = [[answer.number, answer.problem.key if answer.problem else "", answer.error] for answer in answers]
             self._log({"answers": told})
         added: list[Problem] = []
+        there = self.sampler.pool.places.keys() | self._barred if answers else set()
         for answer in answers:
             wish = self.siblings.pending[answer.number]
-            there = self.sampler.pool.places.keys() | {problem.key for problem in added} | self._barred
             problem = self.siblings.settle(answer, step, there.__contains__)
             self._counts[wish.direction.value if problem else "failed"] += 1
             if problem is None:
@@ -126,6 +126,7 @@ class Growth:
             else:
                 self.siblings.add(problem)
                 added.append(problem)
+                there.add(problem.key)
         return added
 
     def _judge(self, touched: list[str], step: int) -> tuple[dict[int, str], list[int]]:

@@ -61,14 +61,13 @@ def export(
         raise ConfigError(
             "--push needs --for huggingface and --format jsonl or parquet: hf is the layout of a local disk"
         )
+    held = {"max_turns": max_turns, "eval_share": eval_share, "eval_bins": eval_bins or None, "seed": seed}
     if target == "huggingface":
         files = _for_huggingface(Path(source), output, kind, eval_share, seed)
     elif service:
-        held = {"max_turns": max_turns, "eval_share": eval_share, "eval_bins": eval_bins or None, "seed": seed}
         files = _for_service(Path(source), output, service, count, **held)
     elif Path(source).exists():
         sampler = _sampler(curriculum, steps, batch_size, skip_starved)
-        held = {"max_turns": max_turns, "eval_share": eval_share, "eval_bins": eval_bins or None, "seed": seed}
         files = _from_problems(Path(source), output, **held, labels=labels, sampler=sampler)
     else:
         env_id = find_env(source)

@@ -139,9 +139,8 @@ class Executor:
             ExecutorError: No sandbox process can be started, or there are too many calls.
         """
         options = {"limits": limits, "seed": seed, "variant": variant}
-        return self.run_jobs([make_job(program, entry, calls, coerce=coerce, isolate_calls=isolate_calls, **options)])[
-            0
-        ]
+        job = make_job(program, entry, calls, coerce=coerce, isolate_calls=isolate_calls, **options)
+        return self.run_jobs([job])[0]
 
     def run_script(
         self,
