@@ -231,11 +231,15 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def write_data(run: Path, measured: Path, variant: str, *, steps: str, share: str) -> None:
+    """Write a recipe, and the data that it makes of measured problems."""
+    write_recipe(load_recipe("qwen2.5-0.5b", variant, {"steps": steps, "batch_size": "4"}), run)
+    environment = {**os.environ, "MEASURED": str(measured), "EVAL_SHARE": share}
+    subprocess.run(["bash", run / "data.sh"], check=True, env=environment, capture_output=True)
+
+
 def test_a_curriculum_is_served_and_its_rows_are_tickets(commands, measured):
-    recipe = load_recipe("qwen2.5-0.5b", "soft", {"steps": "5", "batch_size": "4"})
-    write_recipe(recipe, commands / "run")
-    environment = {**os.environ, "MEASURED": str(measured), "EVAL_SHARE": "0.3"}
-    subprocess.run(["bash", commands / "run" / "data.sh"], check=True, env=environment, capture_output=True)
+    write_data(commands / "run", measured, "soft", steps="5", share="0.3")
     rows = read(commands / "run" / "data" / "train.jsonl")
     labels = [json.loads(row["label"]) for row in rows]
     assert len(labels) == 20
@@ -248,10 +252,7 @@ def test_a_curriculum_is_served_and_its_rows_are_tickets(commands, measured):
 
 
 def test_a_curriculum_is_evaluated_on_problems_that_its_service_never_hands_out(commands, measured):
-    recipe = load_recipe("qwen2.5-0.5b", "uniform", {"steps": "40", "batch_size": "4"})
-    write_recipe(recipe, commands / "run")
-    environment = {**os.environ, "MEASURED": str(measured), "EVAL_SHARE": "0.5"}
-    subprocess.run(["bash", commands / "run" / "data.sh"], check=True, env=environment, capture_output=True)
+    write_data(commands / "run", measured, "uniform", steps="40", share="0.5")
     rows = read(commands / "run" / "data" / "eval.jsonl")
     problems = [json.loads(row["label"])["problem"] for row in rows]
     held_out = {problem["lineage"]["chain"] for problem in problems}
