@@ -32,6 +32,7 @@ class LoopedModel:
             raise ConfigError(f"concurrency is {concurrency}; it must be at least 1")
         self.name = name
         self._room = asyncio.Semaphore(concurrency) if concurrency else None
+        self._lock, self._closed = threading.Lock(), False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="code-envs-model", daemon=True)
         self._thread.start()
@@ -48,11 +49,15 @@ class LoopedModel:
 
     def close(self) -> None:
         """Let go of the backend and give up what is under way; closing twice is fine."""
-        if not self._loop.is_closed():
-            self._wait(self._close())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        with self._lock:  # what comes later is refused: nothing would answer it once the loop has stopped
+            if self._closed:
+                return
+            self._closed = True
+            closing = asyncio.run_coroutine_threadsafe(self._close(), self._loop)
+        closing.result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def __enter__(self) -> Self:
         return self
@@ -61,10 +66,11 @@ class LoopedModel:
         self.close()
 
     def _wait(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        if self._loop.is_closed():
-            work.close()
-            raise ModelError(f"model {self.name!r} was closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise ModelError(f"model {self.name!r} was closed")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except concurrent.futures.CancelledError as error:
