@@ -44,7 +44,10 @@ def _start_ray(**options: Any) -> Iterator[Any]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                ray.init(include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20, **options)
+                # "local": a cluster of its own, whatever other processes of the machine have started
+                ray.init(
+                    "local", include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20, **options
+                )
             break
         except Exception:
             ray.shutdown()

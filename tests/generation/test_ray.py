@@ -80,7 +80,7 @@ def f(xs: list[int], k: int) -> list[int]:
 @pytest.fixture(scope="session")
 def cluster(start_ray):
     """A small cluster."""
-    with start_ray(address="local", num_cpus=CPUS, logging_level="warning"):
+    with start_ray(num_cpus=CPUS, logging_level="warning"):
         yield
 
 

@@ -28,7 +28,7 @@ needs_ray = [
 @pytest.fixture(scope="module")
 def ray(start_ray):
     """A cluster of this machine."""
-    with start_ray(address="local", num_cpus=2) as ray:
+    with start_ray(num_cpus=2) as ray:
         yield ray
 
 
