@@ -7,7 +7,8 @@ Two ways to spend the same number of written tokens, from the same seeds in the 
   the search student and varied by what it did.
 
 Counted are drafts (one call of the model each) and the problems that they became: valid in their mode,
-and no two the same in normal form.
+and no two the same in normal form; and those of them that are worth training on, by the pass rate of the
+search student.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from code_envs.commands.output import percent, show_table
 from code_envs.dedup import fingerprint
 from code_envs.errors import ProposalFailed
 from code_envs.executor import Executor, shared_executor
+from code_envs.generation import RunConfig
 from code_envs.models import CachedModel, Completion, Model, ModelConfig, OnDone, Request, Sampling, make_model
 from code_envs.problem import Draft, Mode, Problem, wilson_interval
 from code_envs.students import make_student
@@ -53,6 +55,7 @@ class Yield(msgspec.Struct, frozen=True, kw_only=True):
         repeated: Valid problems that were the same as an earlier one.
         per_call: Distinct valid problems for each call.
         interval: Its 95 % Wilson interval.
+        kept: Those whose pass rate is one that a run keeps (0.01 to 0.97), for the search student.
         prompt_tokens: Tokens read.
         completion_tokens: Tokens written; the budget bounds these, the last draft may go over it.
         refused: Drafts by the first check that refused them.
@@ -66,6 +69,7 @@ class Yield(msgspec.Struct, frozen=True, kw_only=True):
     repeated: int
     per_call: float
     interval: tuple[float, float]
+    kept: int
     prompt_tokens: int
     completion_tokens: int
     refused: dict[str, int]
@@ -146,7 +150,9 @@ def measure_yield(
             drafts += chain.drafts
         except ProposalFailed:
             drafts += take_notes(teacher).drafts
-    distinct = len({fingerprint(problem) for problem in problems})
+    low, high = RunConfig().keep
+    rates = {fingerprint(problem): problem.measurements[-1].rate for problem in problems}
+    distinct = len(rates)
     return Yield(
         mode=str(mode),
         arm=arm,
@@ -156,6 +162,7 @@ def measure_yield(
         repeated=len(problems) - distinct,
         per_call=distinct / max(1, len(drafts)),
         interval=wilson_interval(distinct, len(drafts)),
+        kept=sum(low <= rate <= high for rate in rates.values()),
         prompt_tokens=sum(draft.prompt_tokens for draft in drafts),
         completion_tokens=sum(draft.completion_tokens for draft in drafts),
         refused=dict(Counter(draft.checks[0] for draft in drafts if draft.checks).most_common()),
@@ -209,7 +216,7 @@ def main(
 
 def show(rows: Sequence[Yield]) -> None:
     """Print the yields and what refused the rest."""
-    columns = ["mode", "arm", ">seeds", ">calls", ">valid", ">valid per call (95 %)", ">tokens read", ">written"]
+    columns = ["mode", "arm", ">seeds", ">calls", ">valid", ">valid per call (95 %)", ">kept", ">tokens read", ">written"]
     table = [
         (
             row.mode,
@@ -218,6 +225,7 @@ def show(rows: Sequence[Yield]) -> None:
             row.calls,
             row.valid,
             percent(row.per_call, row.interval),
+            row.kept,
             row.prompt_tokens,
             row.completion_tokens,
         )

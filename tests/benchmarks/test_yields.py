@@ -46,6 +46,7 @@ def test_repairs_count_and_the_budget_is_the_same(executor, capsys):
     assert (single.valid, single.chains, single.refused) == (0, 8, {"missing": 8})
     assert (multi.valid, multi.chains, multi.refused) == (4, 1, {"missing": 4})
     assert multi.per_call == 0.5
+    assert (single.kept, multi.kept) == (0, 4)  # the search student solves some of the attempts at each
     assert multi.interval[0] < 0.5 < multi.interval[1]
     show(rows)
     assert "Refused first by" in capsys.readouterr().out
