@@ -216,7 +216,7 @@ def main(
 
 def show(rows: Sequence[Yield]) -> None:
     """Print the yields and what refused the rest."""
-    columns = ["mode", "arm", ">seeds", ">calls", ">valid", ">valid per call (95 %)", ">kept", ">tokens read", ">written"]
+    counts = [">seeds", ">calls", ">valid", ">valid per call (95 %)", ">kept", ">tokens read", ">written"]
     table = [
         (
             row.mode,
@@ -231,7 +231,7 @@ def show(rows: Sequence[Yield]) -> None:
         )
         for row in rows
     ]
-    show_table("Distinct valid problems per call of the teacher", columns, table)
+    show_table("Distinct valid problems per call of the teacher", ["mode", "arm", *counts], table)
     checks = [check for check, _ in sum((Counter(row.refused) for row in rows), Counter()).most_common()]
     refused = [(row.mode, row.arm, *(row.refused.get(check, 0) for check in checks)) for row in rows]
     show_table("Refused first by", ["mode", "arm", *(f">{check}" for check in checks)], refused)
