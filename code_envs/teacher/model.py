@@ -171,9 +171,10 @@ class ModelTeacher:
         return notes
 
     def _converse(self, rng: np.random.Generator, turn: _Turn) -> Problem:
-        """Ask for a draft, and have it mended until it passes."""
+        """Ask for a draft, and have it mended until it passes; one that is no better for it is asked for anew."""
         opening: Message = {"role": "user", "content": turn.prompt + self._reminders[turn.mode]}
         chat: tuple[Message, ...] = (opening,)
+        earlier: list[Complaint] = []
         for repair in range(self.repairs + 1):
             seed, form = int(rng.integers(1 << 31)), self._forms[turn.mode]
             request = Request(messages=chat, sampling=self.config.sampling, seed=seed, constraint=form)
@@ -182,7 +183,9 @@ class ModelTeacher:
             self._note(turn, repair, completion, complaints, problem)
             if problem is not None:
                 return problem
-            chat = (opening, *self._answer(completion, turn.mode, complaints))
+            stuck = complaints == earlier  # a model that reads its draft once more would write it once more
+            earlier = [] if stuck else complaints
+            chat = (opening,) if stuck else (opening, *self._answer(completion, turn.mode, complaints))
         checks = ", ".join(dict.fromkeys(complaint.check for complaint in complaints))
         raise ProposalFailed(
             f"{self.name} wrote no valid {turn.mode} problem in {self.repairs + 1} drafts; "

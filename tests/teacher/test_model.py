@@ -81,11 +81,18 @@ def test_a_refused_draft_goes_back_with_the_complaint(make, good):
 
 
 def test_only_the_last_draft_is_shown_again(make, good):
-    teacher, model = make("first: no program", "second: no program", good["deduction"])
+    teacher, model = make("first: no program", "```python\ndef f(x:\n```", good["deduction"])
     propose(teacher)
     last = [message["content"] for message in model.requests[2].messages]
     assert len(last) == 3
-    assert last[1] == "second: no program"
+    assert last[1] == "```python\ndef f(x:\n```"
+
+
+def test_a_draft_that_a_repair_made_no_better_is_asked_for_anew(make, good):
+    teacher, model = make("no program", "none either", "none again", good["deduction"])
+    propose(teacher)
+    assert [len(request.messages) for request in model.requests] == [1, 3, 1, 3]
+    assert len({request.seed for request in model.requests}) == 4
 
 
 @pytest.mark.parametrize(
