@@ -14,16 +14,15 @@ from code_envs.models import RESPONSES, Completion, ModelConfig
 from code_envs.problem import PROBLEMS, Mode
 
 DRAFT = """```python
-def f(xs: list[int], k: int) -> list[int]:
-    stack = []
-    for x in xs:
-        while stack and stack[-1] > x:
-            k += stack.pop()
-        stack.append(x + k % {number})
-    return stack + [k * 3]
+def f(words: list[str], size: int) -> dict[str, int]:
+    found = {{}}
+    for place, word in enumerate(words):
+        if len(word) > size:
+            found[word[::-1]] = place * {number} + len(word)
+    return found
 ```
 ```inputs
-[5, 3, 8, 1, 9, 2], {k}
+["ever", "so", "gently"], {size}
 ```
 """
 
@@ -45,7 +44,7 @@ class Scripted:
             text, seconds = "```output\n[1]\n```", 3.0 if request.seed % 2 else 1.0
             return Completion(text=text, prompt_tokens=20, completion_tokens=5, seconds=seconds)
         first = len(request.messages) == 1
-        text = "There is none." if first else DRAFT.format(number=5 + request.seed, k=request.seed % 9)
+        text = "There is none." if first else DRAFT.format(number=5 + request.seed, size=request.seed % 4)
         return Completion(text=text, prompt_tokens=100, completion_tokens=50, seconds=10.0)
 
 
