@@ -51,7 +51,8 @@ def generate(
         str, typer.Option("--strategy", help="stepping-stones; or top-down, from hard to easy.")
     ] = "stepping-stones",
     level: Annotated[
-        int | None, typer.Option("--level", help="The first level of every chain; all if not given.")
+        int | None,
+        typer.Option("--level", help="The first level of every chain; else all, or 8 if top-down."),
     ] = None,
     keep: Annotated[tuple[float, float], typer.Option("--keep", help="Pass rates to keep, from and to.")] = (
         0.01,

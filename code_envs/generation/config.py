@@ -35,7 +35,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         teachers: The names of the teachers, taken in turn, each for one chain of every mode.
         student: The name of the student.
         strategy: Where chains go, one of :data:`code_envs.teacher.loop.STRATEGIES`.
-        level: The level that chains start at, 0 to 9; spread over all levels if None.
+        level: The level that chains start at, 0 to 9; if None the strategy's, or spread over all levels.
         keep: The pass rates, from and to, of the problems that go into ``problems.jsonl``.
         seed: The seed of the run.
         teacher_model: How teachers are asked that are models: every name that is no embedded teacher.
@@ -116,8 +116,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def level_of(self, index: int) -> int:
         """The level that chain ``index`` starts at."""
+        asked = STRATEGIES[self.strategy].level if self.level is None else self.level
         step = index // (len(self.modes) * len(self.teachers))
-        return self.level if self.level is not None else step * _LEVEL_STEP % LEVELS
+        return step * _LEVEL_STEP % LEVELS if asked is None else asked
 
     def id_of(self, index: int) -> str:
         """The id of chain ``index``."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import platform
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from code_envs.cluster import last_line
+from code_envs.cluster import HomeNode, last_line
 from code_envs.errors import CodeEnvsError, RunError
 from code_envs.generation.config import RunConfig
 from code_envs.problem import Chain
@@ -22,6 +23,7 @@ __all__ = ["ChainWorker", "Crew"]
 
 _TRIES = 5  # workers that one chain may lose before it is to blame
 _SILENCE = 120.0  # seconds without any worker after which the user is told
+_LOOK = 5.0  # seconds without a chain after which the driver looks whether its own node is still there
 _log = logging.getLogger(__name__)
 
 Maker = Callable[[RunConfig, int], Chain]
@@ -75,6 +77,7 @@ class Crew:
         self._busy: dict[Any, tuple[Any, int]] = {}
         self._waiting: deque[int] = deque()
         self._lost: Counter[int] = Counter()
+        self._home = HomeNode()
         for _ in range(count):
             self._hire()
 
@@ -86,9 +89,13 @@ class Crew:
     def make(self, indexes: Sequence[int]) -> Iterator[tuple[int, str, int]]:
         """Hand out the index of each chain, the chain as JSON, and the tokens used since the last."""
         self._waiting = deque(indexes)
+        told = time.monotonic()
         while self._waiting or self._busy:
-            ready, _ = self._ray.wait([*self._busy, *self._starting], num_returns=1, timeout=_SILENCE)
-            if not ready and not self._load:
+            ready, _ = self._ray.wait([*self._busy, *self._starting], num_returns=1, timeout=_LOOK)
+            if not ready:
+                self._home.check()
+            if not ready and not self._load and time.monotonic() > told + _SILENCE:
+                told = time.monotonic()
                 _log.warning("no worker has started yet: is there a free CPU in the cluster?")
             for ref in ready:
                 if ref in self._starting:
@@ -133,6 +140,7 @@ class Crew:
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, CodeEnvsError):
                 raise error.cause from error
+            self._home.check()  # the store of replies was there
             raise
         except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
             self._retry(worker, index, error)

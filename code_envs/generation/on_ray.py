@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from code_envs.cluster import import_ray, last_line
+from code_envs.cluster import head_watched, import_ray, last_line
 from code_envs.errors import ConfigError, RunError
 from code_envs.generation.config import RunConfig
 from code_envs.generation.crew import Crew, Maker
@@ -29,6 +29,7 @@ from code_envs.teacher import TEACHERS
 __all__ = ["RayEngine", "ray_cluster"]
 
 _STARTS = 3  # of a local cluster: on a busy machine it may give up
+_CLOSING = 60.0  # seconds to wait for the store of replies: its node may be lost
 _STORE_BYTES = 200 * 2**20  # of the local object store: chains are small, and go through at once
 
 
@@ -106,7 +107,8 @@ class RayEngine:
             workers = min(self.workers or max(1, int(there.get("CPU", 1))), len(indexes))
             asked = self.concurrency if config.asks_models else 1
             in_flight = min(self.in_flight or max(workers, asked), len(indexes))
-            with self._shared(make, config, workers) as maker:
+            head = ray.get_runtime_context().gcs_address
+            with head_watched(head), self._shared(make, config, workers) as maker:
                 crew = Crew(config, maker, min(workers, in_flight), in_flight)
                 try:
                     for index, text, tokens in crew.make(indexes):
@@ -134,7 +136,7 @@ class RayEngine:
                 ray.kill(engine)
             if isinstance(store, RayStore):
                 with contextlib.suppress(ray.exceptions.RayError):
-                    ray.get(store.actor.close.remote())
+                    ray.get(store.actor.close.remote(), timeout=_CLOSING)
                 ray.kill(store.actor)
 
     def _engines(self, config: RunConfig) -> dict[str, list[Any]]:

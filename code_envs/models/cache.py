@@ -1,6 +1,6 @@
 """A store of replies on disk, so that a resumed or repeated run asks for nothing twice.
 
-One SQLite file in write-ahead mode: a kill loses at most the reply that was being stored, and
+One SQLite file in write-ahead mode: a kill loses at most the replies that were being stored, and
 several processes of one machine may use it at once (not over a network file system).
 """
 
@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from code_envs.errors import RunError
 from code_envs.models.base import Completion, Finish, Model, OnDone, Request
 
-__all__ = ["RESPONSES", "CachedModel", "FileStore", "Store", "Usage", "usage_of"]
+__all__ = ["RESPONSES", "CachedModel", "FileStore", "Row", "Store", "Usage", "completions_of", "usage_of"]
 
 RESPONSES = "responses.sqlite"
 """The file of a run folder that holds the replies of its models."""
@@ -28,6 +29,7 @@ CREATE TABLE IF NOT EXISTS responses (
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, seconds REAL NOT NULL
 ) WITHOUT ROWID
 """
+_FIND = "SELECT completion FROM responses WHERE key = ?"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,24 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class Row(NamedTuple):
+    """A reply as it is stored; ``completion`` is JSON. The columns of the file, in their order."""
+
+    key: str
+    role: str
+    model: str
+    completion: str
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+    @classmethod
+    def of(cls, key: str, role: str, model: str, completion: Completion) -> Row:
+        """Make the row of a reply."""
+        tokens = completion.prompt_tokens, completion.completion_tokens
+        return cls(key, role, model, msgspec.json.encode(completion).decode(), *tokens, completion.seconds)
+
+
 class Store(Protocol):
     """Where replies are kept; may be used from several threads."""
 
@@ -57,8 +77,12 @@ class Store(Protocol):
         """The replies that are known, by key."""
         ...
 
-    def keep(self, key: str, role: str, model: str, completion: Completion) -> None:
-        """Keep a reply; when this returns, a killed process loses it no more. A known key stays as it is."""
+    def keep(self, key: str, role: str, model: str, completion: Completion) -> Future[None] | None:
+        """Keep a reply. A known key stays as it is.
+
+        Returns:
+            Done as soon as a killed process loses the reply no more; None if that is so already.
+        """
         ...
 
     def close(self) -> None:
@@ -81,20 +105,22 @@ class FileStore:
 
     def find(self, keys: Sequence[str]) -> dict[str, Completion]:
         """The replies that are known, by key."""
-        found = {}
-        with self._lock:
-            for key in keys:
-                row = self._file.execute("SELECT completion FROM responses WHERE key = ?", (key,)).fetchone()
-                if row:
-                    found[key] = msgspec.json.decode(row[0], type=Completion)
-        return found
+        return completions_of(self.texts(keys))
 
     def keep(self, key: str, role: str, model: str, completion: Completion) -> None:
         """Keep a reply, unless there is one."""
-        tokens = completion.prompt_tokens, completion.completion_tokens
-        row = (key, role, model, msgspec.json.encode(completion).decode(), *tokens, completion.seconds)
+        self.write([Row.of(key, role, model, completion)])
+
+    def texts(self, keys: Sequence[str]) -> dict[str, str]:
+        """The replies that are known, by key, as JSON."""
+        with self._lock:
+            asked = ((key, self._file.execute(_FIND, (key,)).fetchone()) for key in keys)
+            return {key: row[0] for key, row in asked if row}
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Keep replies, all or none of them; those that are known stay as they are."""
         with self._lock, self._file:
-            self._file.execute("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            self._file.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         """Close the file."""
@@ -131,13 +157,7 @@ class CachedModel:
         found = self._store.find(list(dict.fromkeys(keys)))
         self.hits += sum(key in found for key in keys)
         missing = {key: request for key, request in zip(keys, requests, strict=True) if key not in found}
-        names = list(missing)
-
-        def store(place: int, completion: Completion) -> None:
-            self._keep(names[place], completion)
-
-        completions = self.model.complete(list(missing.values()), store) if missing else []
-        found |= dict(zip(names, completions, strict=True))
+        found |= self._ask(missing) if missing else {}
         answers = [found[key] for key in keys]
         for place, answer in enumerate(answers):
             if on_done is not None:
@@ -151,11 +171,31 @@ class CachedModel:
             close()
         self._store.close()
 
-    def _keep(self, key: str, completion: Completion) -> None:
+    def _ask(self, missing: Mapping[str, Request]) -> dict[str, Completion]:
+        """Ask the model, and return when every reply is stored."""
+        names, written = list(missing), list[Future[None] | None]()
+
+        def store(place: int, completion: Completion) -> None:
+            written.append(self._keep(names[place], completion))
+
+        try:
+            return dict(zip(names, self.model.complete(list(missing.values()), store), strict=True))
+        finally:  # after a fault, too: what was answered is not asked again
+            for each in written:
+                if each is not None:
+                    each.result()
+
+    def _keep(self, key: str, completion: Completion) -> Future[None] | None:
         with self._lock:
             self.tokens += completion.prompt_tokens + completion.completion_tokens
-        if completion.finish is not Finish.TIMEOUT:
-            self._store.keep(key, self.role, self.name, completion)
+        if completion.finish is Finish.TIMEOUT:
+            return None
+        return self._store.keep(key, self.role, self.name, completion)
+
+
+def completions_of(texts: Mapping[str, str]) -> dict[str, Completion]:
+    """Decode replies from JSON."""
+    return {key: msgspec.json.decode(text, type=Completion) for key, text in texts.items()}
 
 
 def usage_of(path: str | Path) -> list[Usage]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 from code_envs.cluster import last_line, on_this_node
 from code_envs.errors import ModelError
 from code_envs.models.base import Completion, Model, ModelConfig, Request
-from code_envs.models.cache import FileStore
+from code_envs.models.cache import FileStore, Row, completions_of
 from code_envs.models.looped import LoopedModel
 
 __all__ = [
@@ -30,6 +32,7 @@ _log = logging.getLogger(__name__)
 _AWAY = 5.0  # seconds that an engine which has just failed is passed over
 _PATIENCE = 1800.0  # seconds: weights of the largest models take minutes to load again
 _SILENCE = 120.0  # seconds without an engine after which the user is told
+_AT_MOST = 64  # replies in one call of the store: some megabytes
 _AT_ONCE = 1000  # calls that an actor takes; the engine itself decides how many it batches
 
 
@@ -148,28 +151,47 @@ class RayModel(LoopedModel):
 class RayStore:
     """The store of replies as seen from a worker: one actor beside the run folder does the work.
 
+    Replies that come while others are on their way to the actor go together in the next call, and
+    are written together: a busy store has fewer calls, not a longer queue.
+
     Args:
         actor: A handle from :func:`start_store`.
     """
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
+        self._lock, self._waiting = threading.Lock(), list[Row]()
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="code-envs-store")
+        self._sent: Future[None] = Future()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.actor,)
 
     def find(self, keys: Sequence[str]) -> dict[str, Completion]:
         """The replies that are known, by key."""
         import ray
 
-        found: Mapping[str, Completion] = ray.get(self.actor.find.remote(list(keys)))
-        return dict(found)
+        return completions_of(ray.get(self.actor.texts.remote(list(keys))))
 
-    def keep(self, key: str, role: str, model: str, completion: Completion) -> None:
-        """Keep a reply, unless there is one."""
-        import ray
-
-        ray.get(self.actor.keep.remote(key, role, model, completion))
+    def keep(self, key: str, role: str, model: str, completion: Completion) -> Future[None]:
+        """Keep a reply, unless there is one; done when the actor has written it."""
+        row = Row.of(key, role, model, completion)
+        with self._lock:
+            self._waiting.append(row)
+            if len(self._waiting) == 1:  # else one that has not begun yet will take it along
+                self._sent = self._sender.submit(self._send)
+            return self._sent
 
     def close(self) -> None:
         """Nothing: the store is the driver's."""
+
+    def _send(self) -> None:
+        import ray
+
+        with self._lock:
+            rows, self._waiting = self._waiting, []
+        for start in range(0, len(rows), _AT_MOST):
+            ray.get(self.actor.write.remote(rows[start : start + _AT_MOST]))
 
 
 def start_store(path: str | Path) -> RayStore:

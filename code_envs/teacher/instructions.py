@@ -7,7 +7,7 @@ A set is ``rules.txt``, put into the others as ``$rules``, and one template for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,12 +19,20 @@ from code_envs.modes.prompts import fill
 from code_envs.problem import Attempt, Direction, Mode, Problem, Report, Seed
 from code_envs.teacher.base import LEVELS, Target
 
-__all__ = ["KINDS", "Instructions"]
+__all__ = ["DIFFICULTIES", "KINDS", "Instructions"]
 
 KINDS = {Direction.HARDER: "harder", Direction.EASIER: "easier", Direction.SIDEWAYS: "vary"}
 """The template of each direction; the first turn has ``first``, a draft that was refused ``repair``."""
 _SETS = ("rules", "first", *KINDS.values(), "repair")
-_WORDS = ("very easy", "easy", "medium", "hard", "very hard")
+DIFFICULTIES: Mapping[str, Target] = {
+    "very easy": (0.85, 0.97),
+    "easy": (0.65, 0.85),
+    "medium": (0.35, 0.65),
+    "hard": (0.16, 0.35),
+    "very hard": (0.05, 0.16),
+}
+"""The words for levels, two levels each, with the pass rates that are meant: without them a word says nothing of the
+student. Medium is what chains aim at, very hard is where those that go top-down begin."""
 _MAX_REPLY = 1_500  # characters of an attempt that are shown
 
 
@@ -53,9 +61,10 @@ class Instructions:
     def first(self, mode: Mode, seed: Seed, level: int) -> str:
         """Ask for the first problem of a chain, from a piece of real code.
 
-        The template has ``$rules``, ``$seed`` and ``$difficulty``.
+        The template has ``$rules``, ``$seed``, ``$difficulty`` and ``$target``.
         """
-        fields = {"seed": fence(seed.text, "python"), "difficulty": _WORDS[level * len(_WORDS) // LEVELS]}
+        word, target = list(DIFFICULTIES.items())[level * len(DIFFICULTIES) // LEVELS]
+        fields = {"seed": fence(seed.text, "python"), "difficulty": word, "target": _percent(target)}
         return self._write(mode, "first", fields)
 
     def next(self, problem: Problem, direction: Direction, target: Target) -> str:
@@ -68,7 +77,7 @@ class Instructions:
             "previous": _previous(problem),
             "report": _told(report),
             "attempts": _attempts(report),
-            "target": f"{100 * target[0]:.0f} to {100 * target[1]:.0f} %",
+            "target": _percent(target),
         }
         return self._write(problem.mode, KINDS[direction], fields)
 
@@ -80,6 +89,10 @@ class Instructions:
     def _write(self, mode: Mode, name: str, fields: dict[str, str]) -> str:
         rules = _template(self._folder, mode, "rules").rstrip()
         return fill(_template(self._folder, mode, name), {"rules": rules, **fields})
+
+
+def _percent(target: Target) -> str:
+    return f"{100 * target[0]:.0f} to {100 * target[1]:.0f} %"
 
 
 @lru_cache(maxsize=256)

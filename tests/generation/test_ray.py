@@ -26,7 +26,7 @@ from code_envs.errors import ConfigError, MissingExtra, ModelError, RunError
 from code_envs.executor import Executor
 from code_envs.generation import ChainFactory, RayEngine, RunConfig, generate, load_config
 from code_envs.generation.on_ray import ray_cluster
-from code_envs.models import Completion, ModelConfig, Request, usage_of
+from code_envs.models import Completion, FileStore, ModelConfig, Request, usage_of
 from code_envs.models.on_ray import RayModel, RayStore, start_engines, start_store
 from code_envs.problem import Case, Chain, Lineage, Mode, Problem
 
@@ -403,16 +403,32 @@ class AnsweringEngine:
 def test_the_store_outlives_its_actor(cluster, tmp_path):
     store = start_store(tmp_path / "r.sqlite")
     assert isinstance(store, RayStore)
-    store.keep("a", "teacher", "m", Completion(text="x"))
+    store.keep("a", "teacher", "m", Completion(text="x")).result()
     ray.kill(store.actor, no_restart=False)
     store.keep("b", "teacher", "m", Completion(text="y"))
-    store.keep("b", "teacher", "m", Completion(text="other"))
+    store.keep("b", "teacher", "m", Completion(text="other")).result()
     found = store.find(["a", "b", "c"])
     assert {key: completion.text for key, completion in found.items()} == {"a": "x", "b": "y"}
     ray.kill(store.actor)
     (tmp_path / "thesis").write_text("x" * 1000)
     with pytest.raises(RunError, match="no store of replies"):
         start_store(tmp_path / "thesis")
+
+
+def test_what_the_store_says_is_kept_outlives_its_kill(cluster, tmp_path):
+    store = start_store(tmp_path / "r.sqlite")
+    pid = ray.get(store.actor.__ray_call__.remote(lambda _: os.getpid()))
+    kept = {str(number): store.keep(str(number), "student", "m", Completion(text="x" * 5000)) for number in range(2000)}
+    kept["0"].result()
+    os.kill(pid, signal.SIGKILL)  # hundreds are still on their way
+    done = [key for key, each in kept.items() if each.done()]
+    file = FileStore(tmp_path / "r.sqlite")
+    assert set(file.find(done)) == set(done) >= {"0"}
+    file.close()
+    for each in kept.values():
+        each.result()
+    assert set(store.find(list(kept))) == set(kept)
+    ray.kill(store.actor)
 
 
 def test_what_cannot_work_is_refused_at_once(monkeypatch):

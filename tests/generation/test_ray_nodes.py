@@ -26,6 +26,7 @@ pytestmark = [
 CHAINS = 40
 WORDS = ["generate", "--mode", "deduction", "--turns", "2", "--attempts", "4", "--student", "pupil", "--keep", "0", "1"]
 QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 6}
+QUICK |= {"gcs_rpc_server_reconnect_timeout_s": 40}  # after which Ray ends a driver
 
 
 @pytest.fixture
@@ -140,11 +141,28 @@ def test_a_lost_node_of_the_driver_ends_the_run_and_a_resume_goes_on(nodes, pupi
     run = Run(tmp_path / "run", pupil.url, "--engine", "ray", "--ray-address", nodes.address, "--in-flight", "8")
     run.read(4)
     lose(nodes.head_node)  # the store of replies is there, too
-    assert run.ends() == 1
+    assert run.ends() == 2
+    assert "the cluster has lost the node that this process is on" in run.lines[-1]
+    assert "go on with --resume" in run.lines[-1]
     done = run.chains
     assert done < CHAINS
-    again = Run(tmp_path / "run", pupil.url, "--engine", "ray", "--ray-address", "local", "--workers", "2", "--resume")
+    resumes_elsewhere(tmp_path, pupil.url, done)
+
+
+def test_a_lost_head_is_told_before_ray_ends_the_run_and_a_resume_goes_on(nodes, pupil, tmp_path):
+    nodes.add_node(num_cpus=2)
+    run = Run(tmp_path / "run", pupil.url, "--engine", "ray", "--ray-address", nodes.address, "--in-flight", "8")
+    run.read(4)
+    os.kill(nodes.head_node.all_processes["gcs_server"][0].process.pid, signal.SIGKILL)
+    assert run.ends() == 1
+    (told,) = [line for line in run.lines if "the head of the Ray cluster" in line]
+    assert "go on with --resume" in told
+    resumes_elsewhere(tmp_path, pupil.url, run.chains)
+
+
+def resumes_elsewhere(folder: Path, url: str, done: int) -> None:
+    again = Run(folder / "run", url, "--engine", "ray", "--ray-address", "local", "--workers", "2", "--resume")
     assert again.ends() == 0, again.lines
     assert again.chains <= CHAINS - done  # what was told is on disk
-    generate(tmp_path / "here", load_config(tmp_path / "run"), workers=8)
-    assert contents(tmp_path / "run") == contents(tmp_path / "here")
+    generate(folder / "here", load_config(folder / "run"), workers=8)
+    assert contents(folder / "run") == contents(folder / "here")

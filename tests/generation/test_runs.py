@@ -16,6 +16,7 @@ import pytest
 from code_envs.errors import ConfigError, RunError
 from code_envs.generation import RunConfig, distinct, generate, kept, load_config
 from code_envs.problem import Case, Chain, Lineage, Mode, Problem, Report, load_problems
+from code_envs.teacher import STRATEGIES
 
 # A process of its own that can be killed. Chain i is slow enough to be killed in, and random.
 SCRIPT = """
@@ -203,3 +204,8 @@ def test_chains_are_spread_over_teachers_modes_and_levels():
     config = RunConfig(chains=80, teachers=("procedural", "harvest"))
     chosen = [(config.teacher_of(i), config.mode_of(i), config.level_of(i)) for i in range(80)]
     assert set(chosen) == set(itertools.product(config.teachers, Mode, range(10)))
+
+
+def test_chains_that_go_top_down_begin_at_the_top():
+    assert {RunConfig(strategy="top-down").level_of(index) for index in range(80)} == {STRATEGIES["top-down"].level}
+    assert RunConfig(strategy="top-down", level=3).level_of(7) == 3

@@ -3,6 +3,9 @@
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 
@@ -90,6 +93,45 @@ def test_what_was_there_before_a_fault_is_kept(tmp_path):
     cached = CachedModel(model, tmp_path / "r.sqlite")
     assert [completion.text for completion in cached.complete([request(text) for text in "abcd"])] == list("ABCD")
     assert len(model.asked) == 2
+    cached.close()
+
+
+class Slow:
+    """A store that writes later, or fails to."""
+
+    def __init__(self, fault=None):
+        self.written, self.fault, self.threads = [], fault, ThreadPoolExecutor(1)
+
+    def find(self, keys):
+        return {}
+
+    def keep(self, key, role, model, completion):
+        return self.threads.submit(self.write, completion)
+
+    def write(self, completion):
+        time.sleep(0.05)
+        if self.fault:
+            raise self.fault
+        self.written.append(completion.text)
+
+    def close(self):
+        self.threads.shutdown()
+
+
+@pytest.mark.parametrize("fail_at", [None, 3])
+def test_nothing_goes_on_before_its_replies_are_written(fail_at):
+    store = Slow()
+    cached = CachedModel(Scripted(fail_at=fail_at), store)
+    with nullcontext() if fail_at is None else pytest.raises(RuntimeError, match="went away"):
+        cached.complete([request(text) for text in "abcd"])
+    assert store.written == list("ABCD")[:fail_at]
+    cached.close()
+
+
+def test_a_reply_that_cannot_be_written_stops_the_one_who_asked():
+    cached = CachedModel(Scripted(), Slow(OSError("the disk is full")))
+    with pytest.raises(OSError, match="disk is full"):
+        cached.complete([request("a")])
     cached.close()
 
 

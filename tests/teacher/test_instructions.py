@@ -11,6 +11,7 @@ import pytest
 from code_envs.errors import ConfigError
 from code_envs.modes import Complaint
 from code_envs.problem import Direction, Mode, Report, Seed, load_problems
+from code_envs.teacher import LEVELS, STRATEGIES
 from code_envs.teacher.instructions import Instructions
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -53,6 +54,21 @@ def test_prompts_are_as_written(mode, kind):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")
     assert path.read_text("utf-8") == text + "\n"
+
+
+def test_the_first_prompt_says_which_pass_rates_a_level_means():
+    asked = [Instructions().first(Mode.INDUCTION, SEED, level) for level in range(LEVELS)]
+    words = ("very easy", "easy", "medium", "hard", "very hard")
+    rates = ("85 to 97 %", "65 to 85 %", "35 to 65 %", "16 to 35 %", "5 to 16 %")
+    for level, text in enumerate(asked):
+        wanted = f"Difficulty: {words[level // 2]}. The student should solve it in {rates[level // 2]} of its attempts."
+        assert wanted in text
+
+
+def test_the_first_prompt_asks_for_what_the_strategy_aims_at():
+    down = STRATEGIES["top-down"]
+    low, high = down.target(0)
+    assert f"{100 * low:.0f} to {100 * high:.0f} %" in Instructions().first(Mode.INDUCTION, SEED, down.level)
 
 
 def test_nothing_is_known_of_an_unmeasured_problem():
