@@ -82,7 +82,7 @@ def _schema(mode: Mode) -> Constraint:
 
 
 # Lines of code neither start with a comment or a text nor are empty: a docstring gives much away, and a
-# model that runs in circles does so there. One type on each parameter, since inputs may be drawn by type.
+# model that runs in circles does so there, or in a line without end. One type on each parameter, since inputs may be drawn by type.
 _GRAMMAR = r"""
 message ::= "```message\n" sentence{1,6} "```\n" "\n"?
 sentence ::= [^`\n] [^`\n]* "\n"
@@ -94,10 +94,10 @@ parameter ::= [a-z] [a-z0-9_]* ": " type
 type ::= ("int" | "str" | "bool" | "float" | "bytes" | ("list" | "set" | "tuple" | "dict") "[" types "]") " | None"?
 types ::= type (", " type){0,3} ", ..."?
 step ::= "    " "    "{0,6} [^ #"'`\n] text
-text ::= [^`\n]* "\n"
+text ::= [^`\n]{0,200} "\n"
 precondition ::= "```precondition\ndef pre_test_f(" text step{1,20} "```\n" "\n"?
 property ::= "```property\ndef test_f(" text step{1,20} "```\n" "\n"?
-input ::= [-0-9TFNbfs"'(\[{] [^`\n]* "\n"
+input ::= [-0-9TFNbfs"'(\[{] [^`\n]{0,300} "\n"
 """
 
 
