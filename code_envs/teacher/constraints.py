@@ -81,8 +81,9 @@ def _schema(mode: Mode) -> Constraint:
     return Constraint(schema=msgspec.json.encode(schema).decode())
 
 
-# Lines of code neither start with a comment or a text nor are empty: a docstring gives much away, and a
-# model that runs in circles does so there, or in a line without end. One type on each parameter, since inputs may be drawn by type.
+# Lines of code neither start with a comment or a text nor are empty: a docstring gives much away, and a model
+# that runs in circles does so there, or in a line without end. One type on each parameter, since inputs may
+# be drawn by type.
 _GRAMMAR = r"""
 message ::= "```message\n" sentence{1,6} "```\n" "\n"?
 sentence ::= [^`\n] [^`\n]* "\n"
