@@ -243,7 +243,7 @@ def _sketch(problem: Problem) -> np.ndarray:
 
     sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
     sketch.update_batch(sorted(set(_shingles(problem))))
-    return sketch.hashvalues.astype(np.uint32)  # they are of 32 bits
+    return np.asarray(sketch.hashvalues, np.uint32)  # they are of 32 bits
 
 
 def _short(fingerprint: str) -> int:

@@ -93,34 +93,34 @@ def _write(output: Path, rows: Callable[[Any], Iterable[Mapping[str, Any]]]) -> 
 
 def _from_problems(source: Path, output: Path, **settings: Any) -> dict[str, int]:
     from code_envs.integrations.openrlhf_data import write_dataset
-    from code_envs.problem import load_problems
+    from code_envs.problem import stored_problems
 
-    return write_dataset(load_problems(source), output, relatives=_relatives(source), **settings)
+    return write_dataset(stored_problems(source), output, relatives=_relatives(source), **settings)
 
 
 def _for_service(source: Path, output: Path, name: str, count: int, **settings: Any) -> dict[str, int]:
     from code_envs.integrations.openrlhf_data import write_served
-    from code_envs.problem import load_problems
+    from code_envs.problem import stored_problems
 
-    return write_served(load_problems(source), output, name, count, relatives=_relatives(source), **settings)
+    return write_served(stored_problems(source), output, name, count, relatives=_relatives(source), **settings)
 
 
-def _relatives(source: Path) -> list[Chain]:
+def _relatives(source: Path) -> Iterable[Chain]:
     """The chains of a run, which say who is whose sibling; a file of problems has none."""
     from code_envs.generation import CHAINS
     from code_envs.problem import load_chains
 
-    return list(load_chains(source / CHAINS)) if (source / CHAINS).exists() else []
+    return load_chains(source / CHAINS) if (source / CHAINS).exists() else ()
 
 
 def _for_huggingface(run: Path, output: Path, kind: str, eval_share: float, seed: int) -> dict[str, int]:
     from code_envs.generation import CHAINS, load_config
     from code_envs.integrations.huggingface_adapter import write
-    from code_envs.problem import load_chains, load_problems
+    from code_envs.problem import load_chains, stored_problems
     from code_envs.report.card import describe_run
 
     load_config(run)  # says so if this is no run
-    problems = list(load_problems(run))
+    problems = stored_problems(run)
     chains = load_chains(run / CHAINS)
     about = describe_run(run)
     paths = write(problems, output, kind, eval_share=eval_share, seed=seed, relatives=chains, about=about)

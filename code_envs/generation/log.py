@@ -126,7 +126,7 @@ class _Early:
         return line
 
     def tidy(self) -> None:
-        """Give back the room of what was taken, once that is safe elsewhere: now and then, as all that waits is copied."""
+        """Give back the room of what was taken, now that it is safe elsewhere; seldom, as it copies all that waits."""
         if not self._places and self._size:
             self._open().truncate(0)
             self._size = self._live = 0
@@ -175,9 +175,7 @@ def _in_order(path: Path, config: RunConfig) -> Iterator[tuple[int, Chain]]:
         raise RunError(f"{path} holds {count} chains, more than the {config.chains} of its run.")
 
 
-def _not_yet(
-    path: Path, config: RunConfig, first: int, tell: Callable[[Chain], None]
-) -> Iterator[tuple[int, bytes]]:
+def _not_yet(path: Path, config: RunConfig, first: int, tell: Callable[[Chain], None]) -> Iterator[tuple[int, bytes]]:
     """The lines of chains that still wait, from index ``first`` on, each once."""
     seen: set[int] = set()
     for number, (_, chain) in enumerate(_read(path), 1):

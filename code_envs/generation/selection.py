@@ -6,6 +6,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -71,8 +72,10 @@ class Selection:
         return removal
 
     def write(self, chains: Iterable[Chain], folder: Path) -> None:
-        """Write the problems to hand on, and with filters the removals: what benchmarks hold, then what was repeated."""
-        with drafted(folder / PROBLEMS) as problems, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as more:
+        """Write the problems to hand on; with filters also the removals, first those for the sake of benchmarks."""
+        with ExitStack() as stack:
+            out, more = (stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in range(2))
+            problems = stack.enter_context(drafted(folder / PROBLEMS))
             for one in self(chains):
                 if isinstance(one, Problem):
                     problems.write(one.to_json().encode() + b"\n")

@@ -53,7 +53,6 @@ class Summary:
         rates: For each mode how many distinct problems have each measured pass rate.
         turns: The same for each mode and turn.
         levels: The same for each mode and level.
-        problems: Distinct problems.
         attempts: Scored attempts at them.
         saved_attempts: Attempts that measuring did not make because the bin was clear; lost ones count as well.
         removals: How many problems each filter took out, by its reason and where they matched.
@@ -69,7 +68,7 @@ class Summary:
         self.removals: Counter[tuple[str, str]] = Counter()
         self.telling: dict[Mode, Chain] = {}
         self._ranks: dict[Mode, tuple[int, float]] = {}
-        self._counts: dict[str, Counter[str]] = {str(mode): Counter() for mode in config.modes} | {"all": Counter()}
+        self._counts: dict[str, Counter[str]] = {label: Counter() for label in (*map(str, config.modes), "all")}
         self._drafts: dict[str, Counter[str]] = {label: Counter() for label in self._counts}
         self._refused: dict[str, Counter[str]] = {label: Counter() for label in self._counts}
         self._complaints: dict[str, str] = {}  # the first of each check
@@ -84,6 +83,7 @@ class Summary:
 
     @property
     def problems(self) -> int:
+        """Distinct problems."""
         return len(self._seen)
 
     @property
