@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from functools import lru_cache
@@ -366,8 +367,12 @@ def load_problems(path: str | Path) -> Iterator[Problem]:
 
 
 def stored_problems(path: str | Path) -> Stored[Problem]:
-    """The problems that :func:`load_problems` reads, as a sequence that reads one whenever it is asked for."""
-    return Stored(_file_of(Path(path)), Problem)
+    """The problems of :func:`load_problems` as a sequence, which reads one whenever it is asked for.
+
+    All are read once at first, so that a line that is none is named before anything is done with the others.
+    """
+    path = _file_of(Path(path))
+    return Stored(path, Problem, array("q", (start for start, _ in read_records(path, Problem))))
 
 
 def _file_of(path: Path) -> Path:

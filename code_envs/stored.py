@@ -23,16 +23,15 @@ class Stored(Sequence[RecordT], Generic[RecordT]):
     Args:
         path: JSON lines.
         kind: What each line is.
-        starts: Where each line begins; found by looking through the file if None.
+        starts: Where each line begins, as :func:`read_records` says; what is added to it later counts, too.
 
     Raises:
-        FileNotFoundError: There is no such file; also when a record is read.
-        ProblemError: When a record is read: it is none; names the file and the number of the record.
+        FileNotFoundError: When a record is read: the file is gone.
+        ProblemError: When a record is read: the file was changed; names it and the number of the record.
     """
 
-    def __init__(self, path: str | Path, kind: type[RecordT], starts: array[int] | None = None) -> None:
-        self.path, self._kind = Path(path), kind
-        self._starts = array("q", (start for _, start, _ in _lines(self.path))) if starts is None else starts
+    def __init__(self, path: Path, kind: type[RecordT], starts: array[int]) -> None:
+        self.path, self._kind, self._starts = path, kind, starts
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -72,17 +71,11 @@ def read_records(path: Path, kind: type[RecordT]) -> Iterator[tuple[int, RecordT
         ProblemError: A line is no such record; names the file and the line.
         FileNotFoundError: There is no such file.
     """
-    for number, start, line in _lines(path):
-        yield start, _record(path, kind, number, line)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """The number of each line that is not blank, where it begins, and the line."""
     start = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield number, start, line
+                yield start, _record(path, kind, number, line)
             start += len(line)
 
 

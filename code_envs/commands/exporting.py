@@ -13,7 +13,7 @@ from code_envs.commands.output import AsJson, SeedOption, find_env, print_json, 
 if TYPE_CHECKING:
     from code_envs.problem import Chain
 
-__all__ = ["PATHS", "export", "path"]
+__all__ = ["PATHS", "export", "export_run", "path"]
 
 TARGETS = ("huggingface", "openrlhf")
 _PUSHED = ("huggingface", "jsonl"), ("huggingface", "parquet")
@@ -63,7 +63,7 @@ def export(
         )
     held = {"max_turns": max_turns, "eval_share": eval_share, "eval_bins": eval_bins or None, "seed": seed}
     if target == "huggingface":
-        files = _for_huggingface(Path(source), output, kind, eval_share, seed)
+        files = export_run(Path(source), output, kind, eval_share, seed)
     elif service:
         files = _for_service(Path(source), output, service, count, **held)
     elif Path(source).exists():
@@ -113,7 +113,8 @@ def _relatives(source: Path) -> Iterable[Chain]:
     return load_chains(source / CHAINS) if (source / CHAINS).exists() else ()
 
 
-def _for_huggingface(run: Path, output: Path, kind: str, eval_share: float, seed: int) -> dict[str, int]:
+def export_run(run: Path, output: Path, kind: str, eval_share: float, seed: int) -> dict[str, int]:
+    """Write a run as a dataset with its card; returns how many problems each file stands for."""
     from code_envs.generation import CHAINS, load_config
     from code_envs.integrations.huggingface_adapter import write
     from code_envs.problem import load_chains, stored_problems

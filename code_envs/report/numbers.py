@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -49,13 +49,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     as_meant: float
 
 
-def measured(problems: Iterable[Problem]) -> list[tuple[Problem, Report]]:
-    """The problems that have scored attempts, each with its last report."""
-    return [
-        (problem, problem.measurements[-1])
-        for problem in problems
-        if problem.measurements and problem.measurements[-1].attempts
-    ]
+def measured(problems: Iterable[Problem]) -> Iterator[tuple[Problem, Report]]:
+    """Hand out the problems that have scored attempts, each with its last report."""
+    for problem in problems:
+        if problem.measurements and problem.measurements[-1].attempts:
+            yield problem, problem.measurements[-1]
 
 
 def rates(problems: Iterable[Problem]) -> Counter[float]:
