@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from code_envs.errors import ConfigError, MissingExtra, ProblemError, RunError, UnknownName
+from code_envs.folders import drafted
 from code_envs.integrations.splits import Split, split_problems
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem
@@ -195,7 +196,7 @@ def write(
 def _written(path: Path, kind: str) -> Iterator[tuple[Path, Callable[[Mapping[str, Any]], object]]]:
     """Where a split will be when this ends, and what writes a row of it."""
     if kind == "jsonl":
-        with path.with_suffix(".jsonl").open("wb") as file:
+        with drafted(path.with_suffix(".jsonl")) as file:
             yield path.with_suffix(".jsonl"), lambda row: file.write(msgspec.json.encode(row) + b"\n")
         return
     from datasets import Dataset
