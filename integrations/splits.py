@@ -41,7 +41,7 @@ def split_problems(
 
 
 class Split:
-    """Problems, each once and with its side, in order; as :func:`split_problems`, but holds some 50 bytes of each.
+    """Problems, each once and with its side, in order; as :func:`split_problems`, but holds some 100 bytes of each.
 
     Args:
         records: Problems or chains. They are gone through once here, unless the share is 0, and once whenever
