@@ -78,6 +78,8 @@ class SuiteIndex:
 
     def match(self, problem: Problem) -> Removal | None:
         """Find a benchmark item that a problem shares words or a function with; None if there is none."""
+        if not self._grams and not self._trees:
+            return None
         for source in (problem.program, problem.reference):
             for tree, name in _functions(source):
                 if tree in self._trees:

@@ -14,20 +14,25 @@ import hashlib
 import io
 import re
 import tokenize
+from array import array
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from code_envs.errors import ConfigError, MissingExtra, ProblemError
+from code_envs.hashes import HashTable, hash_of
 from code_envs.problem import Mode, Problem
 from code_envs.programs.source import normalise
 
-__all__ = ["NEAR", "Deduplicator", "Removal", "deduplicate", "fingerprint", "normal_tokens", "words_of"]
+__all__ = ["NEAR", "REPEATED", "Deduplicator", "Removal", "deduplicate", "fingerprint", "normal_tokens", "words_of"]
 
 NEAR = 0.9
 """The similarity from which problems count as near duplicates where nothing else is asked for."""
+REPEATED = ("duplicate", "near-duplicate")
+"""The reasons of removals that are about other problems, not about benchmarks."""
 _PERMUTATIONS = 128
 _SHINGLE = 4  # tokens
 _WORD = re.compile(r"\w+")
@@ -69,7 +74,7 @@ def normal_tokens(program: str) -> list[str]:
 
 
 class Deduplicator:
-    """Remembers problems, and says of a new one which of them it repeats.
+    """Remembers problems by hashes, and says of a new one which of them it repeats.
 
     Args:
         similarity: From which share of common shingles problems are near duplicates, in (0, 1]; at 1
@@ -84,39 +89,96 @@ class Deduplicator:
         if not 0 < similarity <= 1:
             raise ConfigError(f"similarity is {similarity}; give a share above 0, at most 1")
         self.similarity = similarity
-        self._exact: dict[str, list[tuple[str, str, str]]] = {}  # fingerprint: key, chain, source
-        self._near: dict[str, tuple[Any, str, str]] = {}  # key: MinHash, chain, source
-        self._index = _lsh(similarity) if similarity < 1 else None
+        self._fingerprints, self._origins = HashTable(), _Origins()
+        self._near = _NearIndex(similarity) if similarity < 1 else None
 
     def add(self, problem: Problem, source: str = "") -> None:
         """Remember a problem; ``source`` is the name that a later removal gives as its origin."""
-        place = (problem.key, problem.lineage.chain, source)
-        self._exact.setdefault(fingerprint(problem), []).append(place)
-        if self._index is not None and problem.key not in self._near:
-            sketch = _sketch(problem)
-            self._near[problem.key] = (sketch, *place[1:])
-            self._index.insert(problem.key, sketch)
+        code = _short(fingerprint(problem))
+        # a search never gets past one of another set, so that one is enough
+        if not any(self._origins.is_elsewhere(number) for number in self._fingerprints.find(code)):
+            self._fingerprints.add(code)
+            self._origins.add(problem, source)
+        if self._near is not None:
+            self._near.add(problem, source)
 
     def match(self, problem: Problem) -> Removal | None:
         """Find what a problem repeats: the same first, then the most similar; None if it is new."""
-        for key, chain, source in self._exact.get(fingerprint(problem), ()):
-            if not _are_siblings(problem, chain, source):
+        for number in self._fingerprints.find(_short(fingerprint(problem))):
+            if not self._origins.are_siblings(problem, number):
+                key, source = self._origins.name(number)
                 return Removal(key=problem.key, reason="duplicate", match=key, source=source)
-        if self._index is None:
+        return None if self._near is None else self._near.match(problem)
+
+
+class _Origins:
+    """Which problems were remembered, of which chains and sets: 20 bytes of each."""
+
+    def __init__(self) -> None:
+        self._keys, self._chains, self._sets = array("Q"), array("Q"), array("i")
+        self._names = {"": 0}
+
+    def add(self, problem: Problem, source: str) -> None:
+        self._keys.append(int(problem.key, 16))
+        self._chains.append(hash_of(problem.lineage.chain))
+        self._sets.append(self._names.setdefault(source, len(self._names)))
+
+    def name(self, number: int) -> tuple[str, str]:
+        """The content key and the set of a problem."""
+        return f"{self._keys[number]:016x}", list(self._names)[self._sets[number]]
+
+    def is_elsewhere(self, number: int) -> bool:
+        return bool(self._sets[number])
+
+    def are_siblings(self, problem: Problem, number: int) -> bool:
+        """Whether both are of one chain, which only two of one run can be: others may name theirs alike."""
+        chain = problem.lineage.chain
+        return bool(chain) and not self._sets[number] and self._chains[number] == hash_of(chain)
+
+
+class _NearIndex:
+    """The sketches of problems, and which of them share a band with another.
+
+    It is :class:`datasketch.MinHashLSH` with its bands, but holds hashes of them: some 700 bytes of a
+    problem, where the library's tables take 5,000.
+    """
+
+    def __init__(self, similarity: float) -> None:
+        self._similarity = similarity
+        self._bands = [(start, end, HashTable()) for start, end in _lsh(similarity).hashranges]
+        self._keys, self._origins, self._sketches = HashTable(), _Origins(), array("I")
+
+    def add(self, problem: Problem, source: str) -> None:
+        key = int(problem.key, 16)
+        if key in self._keys:
+            return
+        sketch = _sketch(problem)
+        self._keys.add(key)
+        self._origins.add(problem, source)
+        self._sketches.frombytes(sketch.tobytes())
+        for code, table in self._codes(sketch):
+            table.add(code)
+
+    def match(self, problem: Problem) -> Removal | None:
+        sketch, best = _sketch(problem), (0.0, -1)
+        found = {number for code, table in self._codes(sketch) for number in table.find(code)}
+        for number in sorted(found, key=self._keys.hashes.__getitem__):
+            shared = self._shared(sketch, number)
+            if shared >= self._similarity and shared > best[0] and not self._origins.are_siblings(problem, number):
+                best = shared, number
+        if best[1] < 0:
             return None
-        sketch, best = _sketch(problem), None
-        for key in sorted(self._index.query(sketch)):
-            other, chain, source = self._near[key]
-            shared = float(sketch.jaccard(other))
-            if (
-                shared >= self.similarity
-                and not _are_siblings(problem, chain, source)
-                and (not best or shared > best[0])
-            ):
-                best = shared, key, source
-        if best is None:
-            return None
-        return Removal(key=problem.key, reason="near-duplicate", match=best[1], source=best[2], similarity=best[0])
+        key, source = self._origins.name(best[1])
+        return Removal(key=problem.key, reason="near-duplicate", match=key, source=source, similarity=best[0])
+
+    def _codes(self, sketch: np.ndarray) -> Iterator[tuple[int, HashTable]]:
+        for start, end, table in self._bands:
+            yield int.from_bytes(hashlib.blake2b(sketch[start:end].tobytes(), digest_size=8).digest()), table
+
+    def _shared(self, sketch: np.ndarray, number: int) -> float:
+        """The Jaccard similarity of two sets of shingles, as their sketches estimate it."""
+        other = self._sketches[number * _PERMUTATIONS : (number + 1) * _PERMUTATIONS]
+        return float(np.count_nonzero(sketch == np.asarray(other))) / _PERMUTATIONS
 
 
 def deduplicate(
@@ -154,11 +216,7 @@ def deduplicate(
     return new, removals
 
 
-def _are_siblings(problem: Problem, chain: str, source: str) -> bool:
-    return bool(chain) and problem.lineage.chain == chain and not source  # two runs may name chains alike
-
-
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16)  # a problem is looked up, then remembered; these are large
 def _parts(problem: Problem) -> tuple[tuple[str, ...], ...]:
     """What a problem asks, as token sequences that are not affected by names and layout."""
     sources = (problem.program, problem.precondition, problem.property, problem.reference)
@@ -180,12 +238,16 @@ def _shingles(problem: Problem) -> Iterator[bytes]:
             yield f"{place} {' '.join(part[start : start + _SHINGLE])}".encode("utf-8", "replace")
 
 
-def _sketch(problem: Problem) -> Any:
+def _sketch(problem: Problem) -> np.ndarray:
     from datasketch import MinHash
 
     sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
     sketch.update_batch(sorted(set(_shingles(problem))))
-    return sketch
+    return np.asarray(sketch.hashvalues, np.uint32)  # they are of 32 bits
+
+
+def _short(fingerprint: str) -> int:
+    return int(fingerprint[:16], 16)
 
 
 def _lsh(similarity: float) -> Any:

@@ -9,13 +9,14 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from code_envs.errors import RunError
 
-__all__ = ["claimed", "cut_torn_line", "locked", "read_toml", "replace_file", "to_toml"]
+__all__ = ["claimed", "cut_torn_line", "drafted", "locked", "read_toml", "replace_file", "to_toml"]
 
 _LOCK = ".lock"
+_BLOCK = 1 << 16
 
 
 @contextmanager
@@ -56,19 +57,34 @@ def locked(path: Path, what: Path) -> Iterator[None]:
 
 def replace_file(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
+    with drafted(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[BinaryIO]:
+    """Write a file piece by piece so that it is there whole or not at all: what was there before stays until then."""
     draft = _draft(path)
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def cut_torn_line(path: Path) -> None:
     """Drop a last line without its end: it was being written when the process was killed."""
     with path.open("rb+") as file:
-        whole = file.read()
-        file.truncate(whole.rfind(b"\n") + 1)
+        end, newline = file.seek(0, os.SEEK_END), -1
+        while end and newline < 0:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            end = start + newline + 1
+        file.truncate(end)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 import builtins
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from code_envs.attempts import Attempt, Report, wilson_interval
 from code_envs.errors import ProblemError, UnknownName
 from code_envs.outputs import OutputRule
 from code_envs.record import Case, Record
+from code_envs.stored import Stored, read_records
 from code_envs.values import decode
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "load_problems",
     "parameters_of",
     "save_records",
+    "stored_problems",
     "wilson_interval",
 ]
 
@@ -351,9 +353,6 @@ class Chain(Record, frozen=True):
             keys.add(problem.key)
 
 
-RecordT = TypeVar("RecordT", bound=Record)
-
-
 def load_problems(path: str | Path) -> Iterator[Problem]:
     """Read problems one by one.
 
@@ -364,27 +363,29 @@ def load_problems(path: str | Path) -> Iterator[Problem]:
         ProblemError: A line is not a problem (names the file and the line), or the folder holds none.
         FileNotFoundError: There is no such file.
     """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / PROBLEMS).exists():
-            raise ProblemError(f"{path} holds no {PROBLEMS}: it is no run folder, or its run is not finished")
-        path /= PROBLEMS
-    return _load(path, Problem)
+    return (problem for _, problem in read_records(_file_of(Path(path)), Problem))
+
+
+def stored_problems(path: str | Path) -> Stored[Problem]:
+    """The problems of :func:`load_problems` as a sequence, which reads one whenever it is asked for.
+
+    All are read once at first, so that a line that is none is named before anything is done with the others.
+    """
+    path = _file_of(Path(path))
+    return Stored(path, Problem, array("q", (start for start, _ in read_records(path, Problem))))
+
+
+def _file_of(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    if not (path / PROBLEMS).exists():
+        raise ProblemError(f"{path} holds no {PROBLEMS}: it is no run folder, or its run is not finished")
+    return path / PROBLEMS
 
 
 def load_chains(path: str | Path) -> Iterator[Chain]:
     """Read chains from a file of JSON lines, as :func:`load_problems` reads problems."""
-    return _load(Path(path), Chain)
-
-
-def _load(path: Path, kind: type[RecordT]) -> Iterator[RecordT]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    yield kind.from_json(line)
-                except ProblemError as error:
-                    raise ProblemError(f"{path}:{number}: {error}") from error
+    return (chain for _, chain in read_records(Path(path), Chain))
 
 
 def save_records(path: str | Path, records: Iterable[Problem | Chain]) -> int:

@@ -6,22 +6,26 @@ One row for each problem: flat columns for people and trainers, and the record i
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from code_envs.errors import ConfigError, MissingExtra, ProblemError, RunError, UnknownName
+from code_envs.folders import drafted
+from code_envs.integrations.splits import Split, split_problems
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, Features
 
 __all__ = [
     "COLUMNS",
@@ -36,6 +40,7 @@ __all__ = [
 ]
 
 FORMATS = ("jsonl", "parquet", "hf")
+_ROWS = 1000  # as datasets itself, whose files differ with it
 COLUMNS = {
     "key": "string",
     "mode": "string",
@@ -66,15 +71,7 @@ def to_rows(records: Iterable[Problem | Chain]) -> list[dict[str, Any]]:
     Returns:
         One row for each distinct problem, with the columns of ``COLUMNS`` in their order.
     """
-    return [_row(problem) for problem in _problems(records)]
-
-
-def _problems(records: Iterable[Problem | Chain]) -> list[Problem]:
-    found: dict[str, Problem] = {}
-    for record in records:
-        for problem in record.problems if isinstance(record, Chain) else (record,):
-            found.setdefault(problem.key, problem)
-    return list(found.values())
+    return [_row(problem) for problem, _ in Split(records, 0)]
 
 
 def _row(problem: Problem) -> dict[str, Any]:
@@ -107,12 +104,18 @@ def to_dataset(records: Iterable[Problem | Chain]) -> Dataset:
 
 
 def _as_dataset(rows: Sequence[Mapping[str, Any]]) -> Dataset:
+    features = _features()
+    from datasets import Dataset
+
+    return Dataset.from_dict({name: [row[name] for row in rows] for name in COLUMNS}, features=features)
+
+
+def _features() -> Features:
     try:
-        from datasets import Dataset, Features, Value
+        from datasets import Features, Value
     except ImportError as error:
         raise MissingExtra("datasets", "hf") from error
-    columns = {name: [row[name] for row in rows] for name in COLUMNS}
-    return Dataset.from_dict(columns, features=Features({name: Value(kind) for name, kind in COLUMNS.items()}))
+    return Features({name: Value(kind) for name, kind in COLUMNS.items()})
 
 
 def from_dataset(dataset: Iterable[Mapping[str, Any]]) -> list[Problem]:
@@ -135,62 +138,6 @@ def from_dataset(dataset: Iterable[Mapping[str, Any]]) -> list[Problem]:
     return problems
 
 
-def split_problems(
-    records: Iterable[Problem | Chain], eval_share: float, seed: int = 0, relatives: Iterable[Chain] = ()
-) -> tuple[list[Problem], list[Problem]]:
-    """Split problems into some to train on and some to evaluate on.
-
-    Siblings never part: problems of one chain, and of chains that share a problem, land on the
-    same side.
-
-    Args:
-        records: Problems or chains.
-        eval_share: The share to evaluate on, in [0, 1); families are taken until it is reached.
-        seed: Shuffles the families.
-        relatives: Chains that problems which were left out belong to; they join families, too.
-
-    Returns:
-        The problems to train on and those to evaluate on, each in their order.
-
-    Raises:
-        ConfigError: The share is out of range.
-    """
-    if not 0 <= eval_share < 1:
-        raise ConfigError(f"eval_share is {eval_share}; it must be at least 0 and below 1")
-    records = list(records)
-    problems, family = _problems(records), _families([*records, *relatives])
-    sizes = Counter(family[problem.key] for problem in problems)
-    order = np.random.default_rng([seed]).permutation(len(sizes))
-    chosen: set[str] = set()
-    missing = round(eval_share * len(problems))
-    for name in (list(sizes)[place] for place in order):
-        if sizes[name] <= missing:
-            chosen.add(name)
-            missing -= sizes[name]
-    train = [problem for problem in problems if family[problem.key] not in chosen]
-    return train, [problem for problem in problems if family[problem.key] in chosen]
-
-
-def _families(records: Iterable[Problem | Chain]) -> dict[str, str]:
-    """For each key the name of its family: what is joined by a chain, a parent or a shared problem."""
-    above: dict[str, str] = {}
-
-    def top(name: str) -> str:
-        while (next_one := above.setdefault(name, name)) != name:
-            above[name] = above[next_one]  # halve the path
-            name = above[name]
-        return name
-
-    keys = []
-    for record in records:
-        for problem in record.problems if isinstance(record, Chain) else (record,):
-            keys.append(problem.key)
-            relatives = (f"chain {problem.lineage.chain}" if problem.lineage.chain else "", problem.lineage.parent)
-            for relative in filter(None, relatives):
-                above[top(relative)] = top(problem.key)
-    return {key: top(key) for key in keys}
-
-
 def write(
     records: Iterable[Problem | Chain],
     folder: str | Path,
@@ -204,7 +151,8 @@ def write(
     """Write a dataset folder that ``datasets.load_dataset`` (``load_from_disk`` for ``hf``) reads.
 
     Args:
-        records: Problems or chains.
+        records: Problems or chains. Of those that are read from a file (:class:`code_envs.stored.Stored`)
+            only hashes are held.
         folder: Where to; made if it does not exist. A file in it of the same name is replaced.
         kind: ``jsonl``, ``parquet`` or ``hf``, the library's own folders.
         eval_share: The share that goes into a second split, ``eval``; see :func:`split_problems`.
@@ -222,20 +170,55 @@ def write(
     """
     if kind not in FORMATS:
         raise UnknownName("format", kind, FORMATS)
-    train, held_out = split_problems(records, eval_share, seed, relatives)
-    splits = {"train": train, "eval": held_out} if eval_share else {"train": train}
-    if not train:
+    if kind != "jsonl":
+        _features()
+    split = Split(records, eval_share, seed, relatives)
+    if not any(split.side(held_out=False)):
         raise ConfigError("there is no problem to export: the run kept none")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in {"train", "eval"} - splits.keys():  # an earlier export's split would hold siblings of this one's
+    for name in ("train", "eval"):  # an earlier export's split would hold siblings of this one's
         (folder / name).with_suffix(".jsonl").unlink(missing_ok=True)
         (folder / name).with_suffix(".parquet").unlink(missing_ok=True)
         shutil.rmtree(folder / name, ignore_errors=True)
-    paths = [_write_split(to_rows(problems), folder / name, kind) for name, problems in splits.items()]
+    names, contents = ("train", "eval") if eval_share else ("train",), _Contents()
+    with ExitStack() as stack:
+        files = [stack.enter_context(_written(folder / name, kind)) for name in names]
+        for problem, held_out in split:
+            files[held_out][1](_row(problem))
+            contents.add(names[held_out], problem)
     card = folder / "README.md"
-    card.write_text(dataset_card(splits, kind, about), encoding="utf-8")
-    return [*paths, card]
+    card.write_text(contents.card(names, kind, about), encoding="utf-8")
+    return [*(path for path, _ in files), card]
+
+
+@contextmanager
+def _written(path: Path, kind: str) -> Iterator[tuple[Path, Callable[[Mapping[str, Any]], object]]]:
+    """Where a split will be when this ends, and what writes a row of it."""
+    if kind == "jsonl":
+        with drafted(path.with_suffix(".jsonl")) as file:
+            yield path.with_suffix(".jsonl"), lambda row: file.write(msgspec.json.encode(row) + b"\n")
+        return
+    from datasets import Dataset
+    from datasets.arrow_writer import ArrowWriter
+
+    path, digest = path.with_suffix(".parquet") if kind == "parquet" else path, hashlib.sha256()
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        arrow = str(Path(scratch) / "rows.arrow")
+        with ArrowWriter(features=_features(), path=arrow, writer_batch_size=_ROWS) as writer:
+
+            def write(row: Mapping[str, Any]) -> None:
+                digest.update(msgspec.json.encode(row))
+                writer.write(dict(row))
+
+            yield path, write
+            writer.finalize()
+        # its own fingerprint would be that of a file's name and time
+        dataset = Dataset(Dataset.from_file(arrow).data, fingerprint=digest.hexdigest()[:16])
+        if kind == "parquet":
+            dataset.to_parquet(path)
+        else:
+            dataset.save_to_disk(path)
 
 
 def push(folder: str | Path, paths: Iterable[Path], repository: str, *, private: bool = False) -> str:
@@ -271,19 +254,7 @@ def push(folder: str | Path, paths: Iterable[Path], repository: str, *, private:
     return str(where)
 
 
-def _write_split(rows: Sequence[Mapping[str, Any]], path: Path, kind: str) -> Path:
-    if kind == "jsonl":
-        path = path.with_suffix(".jsonl")
-        path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-    elif kind == "parquet":
-        path = path.with_suffix(".parquet")
-        _as_dataset(rows).to_parquet(path)
-    else:
-        _as_dataset(rows).save_to_disk(path)
-    return path
-
-
-def dataset_card(splits: Mapping[str, Sequence[Problem]], kind: str = "jsonl", about: str = "") -> str:
+def dataset_card(splits: Mapping[str, Iterable[Problem]], kind: str = "jsonl", about: str = "") -> str:
     """Write the card of a dataset: what is in it, where it comes from and under which licences.
 
     Args:
@@ -291,30 +262,55 @@ def dataset_card(splits: Mapping[str, Sequence[Problem]], kind: str = "jsonl", a
         kind: In which format they are written; the card tells the hub where the files are.
         about: Markdown that says how they were made.
     """
-    problems = [problem for split in splits.values() for problem in split]
-    licences = sorted({problem.lineage.licence for problem in problems if problem.lineage.licence})
-    parts = [
-        "---",
-        "tags: [code, reinforcement-learning, synthetic, code-envs]",
-        *(["configs:", "- config_name: default", "  data_files:"] if kind != "hf" else []),
-        *([f"  - {{split: {name}, path: {name}.{kind}}}" for name in splits] if kind != "hf" else []),
-        "---",
-        "",
-        "# Verifiable code problems",
-        "",
-        f"{len(problems)} problems made with code-envs. Each row is one problem: `prompt` is what a student "
-        "sees, `answer` one that passes, `record` the whole problem as JSON, which code-envs grades replies with.",
-        "",
-        _markdown("split", {name: len(split) for name, split in splits.items()}),
-        _markdown("mode", Counter({mode: sum(p.mode == mode for p in problems) for mode in Mode})),
-        _markdown("teacher", Counter(problem.lineage.teacher or "unknown" for problem in problems)),
-        _markdown("licence", Counter(problem.lineage.licence or "made up, no source" for problem in problems)),
-        _markdown("source", Counter(_source(problem) for problem in problems)),
-        "Siblings, the problems of one chain, are all in the same split.",
-        f"Programs under {', '.join(licences)} keep the licence of their source." if licences else "",
-        *(["", about] if about else []),
-    ]
-    return "\n".join(parts).rstrip() + "\n"
+    contents = _Contents()
+    for name, problems in splits.items():
+        for problem in problems:
+            contents.add(name, problem)
+    return contents.card(list(splits), kind, about)
+
+
+class _Contents:
+    """What a dataset holds, counted for its card."""
+
+    def __init__(self) -> None:
+        self._splits: Counter[str] = Counter()
+        self._modes = Counter(dict.fromkeys(map(str, Mode), 0))
+        self._teachers: Counter[str] = Counter()
+        self._licences: Counter[str] = Counter()
+        self._sources: Counter[str] = Counter()
+
+    def add(self, split: str, problem: Problem) -> None:
+        self._splits[split] += 1
+        self._modes[str(problem.mode)] += 1
+        self._teachers[problem.lineage.teacher or "unknown"] += 1
+        self._licences[problem.lineage.licence] += 1
+        self._sources[_source(problem)] += 1
+
+    def card(self, splits: Sequence[str], kind: str, about: str) -> str:
+        licences = sorted(filter(None, self._licences))
+        named = {licence or "made up, no source": count for licence, count in self._licences.items()}
+        parts = [
+            "---",
+            "tags: [code, reinforcement-learning, synthetic, code-envs]",
+            *(["configs:", "- config_name: default", "  data_files:"] if kind != "hf" else []),
+            *([f"  - {{split: {name}, path: {name}.{kind}}}" for name in splits] if kind != "hf" else []),
+            "---",
+            "",
+            "# Verifiable code problems",
+            "",
+            f"{self._splits.total()} problems made with code-envs. Each row is one problem: `prompt` is what a student "
+            "sees, `answer` one that passes, `record` the whole problem as JSON, which code-envs grades replies with.",
+            "",
+            _markdown("split", {name: self._splits[name] for name in splits}),
+            _markdown("mode", self._modes),
+            _markdown("teacher", self._teachers),
+            _markdown("licence", named),
+            _markdown("source", self._sources),
+            "Siblings, the problems of one chain, are all in the same split.",
+            f"Programs under {', '.join(licences)} keep the licence of their source." if licences else "",
+            *(["", about] if about else []),
+        ]
+        return "\n".join(parts).rstrip() + "\n"
 
 
 def _source(problem: Problem) -> str:

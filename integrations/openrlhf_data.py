@@ -7,6 +7,7 @@ and, with a curriculum, ``place``, ``step`` and ``bin``.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from code_envs import modes
 from code_envs.curricula import Bins, Sampler, load_bins
 from code_envs.envs import env_ids
 from code_envs.errors import ConfigError, UnknownName
-from code_envs.integrations.huggingface_adapter import split_problems
 from code_envs.integrations.openrlhf_labels import Label, placeholder
+from code_envs.integrations.splits import Split
 from code_envs.problem import Chain, Problem, save_records
+from code_envs.stored import Stored
 
 __all__ = [
     "COLUMNS",
@@ -168,10 +170,10 @@ def write_dataset(
         folder: Where to; made if it does not exist.
         max_turns: How many answers an episode may have.
         labels: One of :data:`LABELS`; with ``key``, ``problems.jsonl`` is written, too.
-        eval_share: The share of the problems to evaluate on; see :func:`split_problems`.
+        eval_share: The share of the problems to evaluate on; see :func:`.splits.split_problems`.
         eval_bins: Bins that evaluation tells apart, see :func:`load_bins`; modes alone if None.
         seed: Shuffles the families of problems for that, and drives the curriculum.
-        relatives: As in :func:`split_problems`.
+        relatives: As in :func:`.splits.split_problems`.
         sampler: Keywords of a :class:`~code_envs.curricula.Sampler` that orders what is trained on.
 
     Returns:
@@ -184,17 +186,17 @@ def write_dataset(
     if labels not in LABELS:
         raise UnknownName("kind of label", labels, LABELS)
     folder, file, bins = Path(folder), None, _bins(eval_bins)
-    train, held_out = split_problems(records, eval_share, seed, relatives)
-    order = None if sampler is None else Sampler(train, seed=seed, **sampler)
+    split = Split(_apart(records, folder), eval_share, seed, relatives)
+    order = None if sampler is None else Sampler(list(split.side(held_out=False)), seed=seed, **sampler)
     folder.mkdir(parents=True, exist_ok=True)
     written: dict[str, int] = {}
     if labels == "key":
         file = folder / "problems.jsonl"
-        save_records(file, [*train, *held_out])
+        save_records(file, itertools.chain.from_iterable(split.side(held_out=side) for side in (False, True)))
     more: dict[str, Any] = {"max_turns": max_turns, "file": file}
-    rows = problem_rows(train, **more) if order is None else ordered_rows(order, **more)
+    rows = problem_rows(split.side(held_out=False), **more) if order is None else ordered_rows(order, **more)
     written[str(folder / "train.jsonl")] = write_rows(rows, folder / "train.jsonl")
-    return written | _write_evaluation(held_out, folder, bins, **more)
+    return written | _write_evaluation(split, folder, bins, **more)
 
 
 def write_served(
@@ -221,10 +223,10 @@ def write_served(
         name: The service's name.
         count: How many rows to train on; see :func:`curriculum_rows`.
         max_turns: How many answers an episode may have.
-        eval_share: The share of the problems to evaluate on; see :func:`split_problems`.
+        eval_share: The share of the problems to evaluate on; see :func:`.splits.split_problems`.
         eval_bins: As in :func:`write_dataset`.
         seed: Shuffles the families of problems for that.
-        relatives: As in :func:`split_problems`.
+        relatives: As in :func:`.splits.split_problems`.
 
     Returns:
         How many rows each dataset has, by its path.
@@ -233,25 +235,35 @@ def write_served(
         ConfigError: Nothing is left to hand out or to evaluate on, or a setting cannot be used.
     """
     folder, bins = Path(folder), _bins(eval_bins)
-    served, held_out = split_problems(records, eval_share, seed, relatives)
-    if not served:
+    split = Split(_apart(records, folder), eval_share, seed, relatives)
+    if not any(split.side(held_out=False)):
         raise ConfigError("there is nothing to write: no problem was left for the service to hand out")
-    if eval_share and not held_out:
+    if eval_share and not split.holds_out:
+        whole = sum(1 for _ in split)
         raise ConfigError(
-            f"an eval_share of {eval_share:g} of {len(served)} problems holds none out, as chains stay whole: "
+            f"an eval_share of {eval_share:g} of {whole} problems holds none out, as chains stay whole: "
             "give a larger one, or 0 to train on all"
         )
     rows = write_rows(curriculum_rows(name, count, max_turns=max_turns), folder / "train.jsonl")
-    save_records(folder / "served.jsonl", served)
-    save_records(folder / "held_out.jsonl", held_out)
-    return {str(folder / "train.jsonl"): rows} | _write_evaluation(held_out, folder, bins, max_turns=max_turns)
+    save_records(folder / "served.jsonl", split.side(held_out=False))
+    save_records(folder / "held_out.jsonl", split.side(held_out=True) if split.holds_out else ())
+    return {str(folder / "train.jsonl"): rows} | _write_evaluation(split, folder, bins, max_turns=max_turns)
+
+
+def _apart(records: Iterable[Problem | Chain], folder: Path) -> Iterable[Problem | Chain]:
+    """Records of a file in the folder that is written to are read before one of its files takes their place."""
+    if isinstance(records, Stored) and records.path.resolve().parent == folder.resolve():
+        return list(records)
+    return records
 
 
 def _bins(name: str | Path | None) -> Bins | None:
     return load_bins(name) if name is not None else None
 
 
-def _write_evaluation(problems: list[Problem], folder: Path, bins: Bins | None, **more: Any) -> dict[str, int]:
+def _write_evaluation(split: Split, folder: Path, bins: Bins | None, **more: Any) -> dict[str, int]:
     path = folder / "eval.jsonl"
     path.unlink(missing_ok=True)  # an earlier one would hold siblings of what is trained on
-    return {str(path): write_rows(problem_rows(problems, bins=bins, **more), path)} if problems else {}
+    if not split.holds_out:
+        return {}
+    return {str(path): write_rows(problem_rows(split.side(held_out=True), bins=bins, **more), path)}

@@ -1,11 +1,12 @@
 """What repeats an earlier problem is found, whatever it was renamed to; siblings and strangers stay."""
 
+import random
 import subprocess
 import sys
 
 import pytest
 
-from code_envs.dedup import Deduplicator, deduplicate, normal_tokens
+from code_envs.dedup import Deduplicator, _shingles, deduplicate, normal_tokens
 from code_envs.errors import ConfigError, MissingExtra
 from code_envs.problem import Case, Lineage, Mode, Problem
 
@@ -112,3 +113,29 @@ def test_importing_loads_no_library():
         "import sys, code_envs.dedup, code_envs.contamination; assert not {'datasketch', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize("similarity", [0.5, 0.7, 0.9])
+def test_what_is_near_is_what_the_library_says(similarity):
+    datasketch = pytest.importorskip("datasketch", reason="pip install -e '.[dedup]'")
+    dice = random.Random(3)
+    lines = [f"    total = total * {number} + len(xs[{number}:])\n" for number in range(12)]
+    programs = [
+        f"def f(xs):\n    total = 0\n{''.join(dice.sample(lines, dice.randint(6, 12)))}    return total\n"
+        for _ in range(60)
+    ]
+    index = datasketch.MinHashLSH(threshold=similarity, num_perm=128, weights=(0.1, 0.9))
+    sketches, expected = {}, []
+    for one in map(problem, programs):
+        sketch = datasketch.MinHash(num_perm=128, seed=1)
+        sketch.update_batch(sorted(set(_shingles(one))))
+        shared = {key: sketch.jaccard(sketches[key]) for key in sorted(index.query(sketch))}
+        if shared and max(shared.values()) >= similarity:
+            expected.append((one.key, max(shared, key=shared.get), max(shared.values())))
+        elif one.key not in sketches:
+            index.insert(one.key, sketch)
+            sketches[one.key] = sketch
+    new, removed = deduplicate(map(problem, programs), similarity)
+    assert [(one.key, one.match, one.similarity) for one in removed] == expected
+    assert 0 < len(new) == len(programs) - len(expected) < len(programs)

@@ -17,11 +17,13 @@ SIBLINGS = ("curricula", "integrations", "benchmarks")
 ORDER = (
     "errors",
     "folders",
+    "hashes",
     "codec",
     "literals",
     "values",
     "outputs",
     "record",
+    "stored",
     "attempts",
     "problem",
     "executor",

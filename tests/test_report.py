@@ -11,8 +11,8 @@ import pytest
 from code_envs.errors import MissingExtra, RunError
 from code_envs.generation import RunConfig, generate
 from code_envs.problem import Attempt, Chain, Direction, Draft, Lineage, Mode, Problem, Report, load_problems
-from code_envs.report import write_report
-from code_envs.report.numbers import by_mode, measured, refusals, steps, yields
+from code_envs.report import Summary, summarise, write_report
+from code_envs.report.numbers import mean_rate, measured
 from code_envs.rollout import Tally
 
 PROBLEMS = Path(__file__).parent / "problems"
@@ -125,7 +125,8 @@ def test_the_same_run_gives_the_same_bytes(folder):
 def test_numbers_are_those_of_the_chains():
     config = RunConfig(chains=8, turns=3)
     chains = [hand_made(config, index) for index in range(8)]
-    rows = dict(yields(chains, config))
+    summary = Summary(config, chains)
+    rows = dict(summary.yields())
     assert rows["all"]["chains"] == 8
     assert rows["deduction"] | {"kept": 0} == {
         "chains": 2,
@@ -137,13 +138,13 @@ def test_numbers_are_those_of_the_chains():
         "always solved": rows["deduction"]["always solved"],
     }
     problems = [problem for chain in chains for problem in chain.problems]
-    turns = by_mode(problems, lambda problem: problem.lineage.turn)
+    mean = mean_rate("2", summary.turns[Mode.FUZZING][2])
     by_hand = [report.rate for p, report in measured(problems) if p.mode == Mode.FUZZING and p.lineage.turn == 2]
-    assert turns[Mode.FUZZING][2].problems == len(by_hand) == 2
-    assert turns[Mode.FUZZING][2].rate == pytest.approx(sum(by_hand) / 2)
-    low, high = turns[Mode.FUZZING][2].interval
-    assert low < turns[Mode.FUZZING][2].rate < high
-    (step,) = steps(chains)
+    assert mean.problems == len(by_hand) == 2
+    assert mean.rate == pytest.approx(sum(by_hand) / 2)
+    low, high = mean.interval
+    assert low < mean.rate < high
+    (step,) = summary.steps()
     changes = [b - a for c in chains for a, b in zip(rates_of(c), rates_of(c)[1:], strict=False)]
     assert (step.direction, step.steps, step.change) == ("harder", 14, pytest.approx(np.mean(changes)))
 
@@ -159,8 +160,8 @@ def test_refused_drafts_are_counted_with_an_example_of_each(tmp_path):
         second = first.but(repair=1, checks=("witness", "valid"), complaints=("no input shows a fault", "few"))
         return Chain(id=config.id_of(index), problems=(), drafts=(first, second))
 
-    chains = generate(tmp_path, RunConfig(chains=2, turns=3), make=make)
-    rows = [(check, count, example) for check, count, _, example in refusals(chains)]
+    generate(tmp_path, RunConfig(chains=2, turns=3), make=make)
+    rows = [(check, count, example) for check, count, _, example in summarise(tmp_path).refusals()]
     assert rows == [
         ("missing", 2, "there is no program in reply 0 & <b>none</b>"),
         ("witness", 2, "no input shows a fault"),

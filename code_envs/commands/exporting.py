@@ -13,7 +13,7 @@ from code_envs.commands.output import AsJson, SeedOption, find_env, print_json, 
 if TYPE_CHECKING:
     from code_envs.problem import Chain
 
-__all__ = ["PATHS", "export", "path"]
+__all__ = ["PATHS", "export", "export_run", "path"]
 
 TARGETS = ("huggingface", "openrlhf")
 _PUSHED = ("huggingface", "jsonl"), ("huggingface", "parquet")
@@ -63,7 +63,7 @@ def export(
         )
     held = {"max_turns": max_turns, "eval_share": eval_share, "eval_bins": eval_bins or None, "seed": seed}
     if target == "huggingface":
-        files = _for_huggingface(Path(source), output, kind, eval_share, seed)
+        files = export_run(Path(source), output, kind, eval_share, seed)
     elif service:
         files = _for_service(Path(source), output, service, count, **held)
     elif Path(source).exists():
@@ -93,34 +93,35 @@ def _write(output: Path, rows: Callable[[Any], Iterable[Mapping[str, Any]]]) -> 
 
 def _from_problems(source: Path, output: Path, **settings: Any) -> dict[str, int]:
     from code_envs.integrations.openrlhf_data import write_dataset
-    from code_envs.problem import load_problems
+    from code_envs.problem import stored_problems
 
-    return write_dataset(load_problems(source), output, relatives=_relatives(source), **settings)
+    return write_dataset(stored_problems(source), output, relatives=_relatives(source), **settings)
 
 
 def _for_service(source: Path, output: Path, name: str, count: int, **settings: Any) -> dict[str, int]:
     from code_envs.integrations.openrlhf_data import write_served
-    from code_envs.problem import load_problems
+    from code_envs.problem import stored_problems
 
-    return write_served(load_problems(source), output, name, count, relatives=_relatives(source), **settings)
+    return write_served(stored_problems(source), output, name, count, relatives=_relatives(source), **settings)
 
 
-def _relatives(source: Path) -> list[Chain]:
+def _relatives(source: Path) -> Iterable[Chain]:
     """The chains of a run, which say who is whose sibling; a file of problems has none."""
     from code_envs.generation import CHAINS
     from code_envs.problem import load_chains
 
-    return list(load_chains(source / CHAINS)) if (source / CHAINS).exists() else []
+    return load_chains(source / CHAINS) if (source / CHAINS).exists() else ()
 
 
-def _for_huggingface(run: Path, output: Path, kind: str, eval_share: float, seed: int) -> dict[str, int]:
+def export_run(run: Path, output: Path, kind: str, eval_share: float, seed: int) -> dict[str, int]:
+    """Write a run as a dataset with its card; returns how many problems each file stands for."""
     from code_envs.generation import CHAINS, load_config
     from code_envs.integrations.huggingface_adapter import write
-    from code_envs.problem import load_chains, load_problems
+    from code_envs.problem import load_chains, stored_problems
     from code_envs.report.card import describe_run
 
     load_config(run)  # says so if this is no run
-    problems = list(load_problems(run))
+    problems = stored_problems(run)
     chains = load_chains(run / CHAINS)
     about = describe_run(run)
     paths = write(problems, output, kind, eval_share=eval_share, seed=seed, relatives=chains, about=about)

@@ -25,9 +25,12 @@ from code_envs.commands.output import AsJson, SeedOption, check_name, print_json
 from code_envs.commands.progress import telling
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from code_envs.generation import RayEngine, RunConfig
     from code_envs.models import Usage
     from code_envs.problem import Chain
+    from code_envs.report import Summary
 
 __all__ = ["generate", "make_run"]
 
@@ -134,6 +137,7 @@ def generate(
     from code_envs.measure import BANDS
     from code_envs.models.base import read_object
     from code_envs.problem import Mode
+    from code_envs.report import summarise
     from code_envs.students import STUDENTS
     from code_envs.teacher import TEACHERS
 
@@ -199,9 +203,9 @@ def generate(
     )
     if resume:
         load_config(output)  # says so if there is no run to go on with
-    made = make_run(output, config, resume=resume, workers=workers, concurrency=concurrency, on_ray=on_ray)
-    report = _report_or_note(output)
-    _print_run(output, config, made, report, as_json)
+    make_run(output, config, resume=resume, workers=workers, concurrency=concurrency, on_ray=on_ray)
+    summary = summarise(output)
+    _print_run(output, summary, _report_or_note(output, summary), as_json)
 
 
 def make_run(
@@ -212,7 +216,7 @@ def make_run(
     workers: int | None = None,
     concurrency: int = 32,
     on_ray: RayEngine | None = None,
-) -> list[Chain]:
+) -> Sequence[Chain]:
     """Generate a run with a progress bar on a terminal, and a line for each chain elsewhere."""
     from code_envs import generation
     from code_envs.models import RESPONSES
@@ -234,25 +238,22 @@ def make_run(
             )
 
 
-def _report_or_note(folder: Path) -> Path | None:
+def _report_or_note(folder: Path, summary: Summary) -> Path | None:
     from code_envs.errors import MissingExtra
     from code_envs.report import write_report
 
     try:
-        return write_report(folder)
+        return write_report(folder, summary=summary)
     except MissingExtra as error:
         stderr().print(f"No report: {error}", markup=False, soft_wrap=True)
         return None
 
 
-def _print_run(folder: Path, config: RunConfig, chains: list[Chain], report: Path | None, as_json: bool) -> None:
-    from code_envs.generation import load_removals
-    from code_envs.report.numbers import drafts, yields
-
-    rows, written, usage = yields(chains, config, load_removals(folder)), drafts(chains, config), _usage(folder)
+def _print_run(folder: Path, summary: Summary, report: Path | None, as_json: bool) -> None:
+    rows, written, usage = summary.yields(), summary.drafts(), _usage(folder)
     if as_json:
         by_mode = {label: counts for label, counts in rows if label != "all"}
-        more = {"drafts": dict(written), "usage": usage} if config.asks_models else {}
+        more = {"drafts": dict(written), "usage": usage} if summary.config.asks_models else {}
         counts = dict(rows)["all"]
         print_json({"run": str(folder), **counts, "by_mode": by_mode, **more, "report": report and str(report)})
         return

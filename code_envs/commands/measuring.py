@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,7 +55,7 @@ def measure(
     from code_envs.generation.remeasure import remeasure
     from code_envs.measure import BANDS
     from code_envs.models import RESPONSES, CachedModel, make_model
-    from code_envs.problem import load_problems
+    from code_envs.problem import stored_problems
     from code_envs.students import STUDENTS, ModelStudent, make_student
 
     config = model_config(
@@ -68,7 +69,7 @@ def measure(
         max_tokens=student_tokens,
         extra_body=extra_body,
     )
-    given = list(load_problems(problems))
+    given = stored_problems(problems)
     console, done = stderr(), 0
 
     def tell(problem: Problem) -> None:
@@ -104,9 +105,11 @@ def _print(measured: Sequence[Problem], output: Path, attempts: int, as_json: bo
     from code_envs.problem import Mode
     from code_envs.report.numbers import mean_rate, rates
 
-    groups = {mode: rates(problem for problem in measured if problem.mode is mode) for mode in Mode}
+    groups, made = {mode: Counter[float]() for mode in Mode}, 0
+    for problem in measured:
+        groups[problem.mode].update(rates([problem]))
+        made += problem.measurements[-1].attempts
     means = [mean_rate(str(mode), found) for mode, found in groups.items() if found]
-    made = sum(problem.measurements[-1].attempts for problem in measured)
     if as_json:
         print_json({"problems": len(measured), "attempts": made, "file": str(output), "by_mode": means})
         return

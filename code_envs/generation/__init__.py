@@ -8,7 +8,15 @@ from code_envs.generation.log import CHAINS
 from code_envs.generation.on_ray import RayEngine
 from code_envs.generation.remeasure import remeasure
 from code_envs.generation.runs import ChainMaker, Engine, generate, in_order
-from code_envs.generation.selection import REMOVED, Selection, distinct, kept, load_removals
+from code_envs.generation.selection import (
+    REMOVED,
+    Selection,
+    distinct,
+    each_removal,
+    is_kept,
+    kept,
+    load_removals,
+)
 
 __all__ = [
     "CHAINS",
@@ -21,8 +29,10 @@ __all__ = [
     "RunConfig",
     "Selection",
     "distinct",
+    "each_removal",
     "generate",
     "in_order",
+    "is_kept",
     "kept",
     "load_config",
     "load_removals",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,8 @@ from code_envs.executor import Executor
 from code_envs.folders import cut_torn_line, locked
 from code_envs.generation.runs import in_order
 from code_envs.measure import ATTEMPTS, measure
-from code_envs.problem import Problem, load_problems
+from code_envs.problem import Problem
+from code_envs.stored import Stored, read_records
 from code_envs.students import Student
 
 __all__ = ["remeasure"]
@@ -33,11 +35,11 @@ def remeasure(
     resume: bool = False,
     at_once: int = 4,
     on_problem: Callable[[Problem], None] | None = None,
-) -> list[Problem]:
+) -> Sequence[Problem]:
     """Add a measurement to each problem, and write them line by line.
 
     Args:
-        problems: What to measure; their earlier measurements stay.
+        problems: What to measure, such as :func:`code_envs.problem.stored_problems`; their earlier measurements stay.
         student: Who attempts them.
         path: The file of JSON lines to write.
         executor: Grades the replies; the shared one if None.
@@ -46,10 +48,10 @@ def remeasure(
         bands: Where measuring may stop early, see :func:`code_envs.measure.measure`.
         resume: Go on with a file that is there.
         at_once: Problems under way at a time; 1 for a student that is not safe in threads.
-        on_problem: Called with every problem, those of the resumed file first.
+        on_problem: Called with every problem, those of the resumed file first, as they are read.
 
     Returns:
-        All problems with their new measurement, in order.
+        All problems with their new measurement, in order, read from the file whenever they are asked for.
 
     Raises:
         RunError: The file is there and is not to be resumed, holds something else, or is in use.
@@ -60,34 +62,37 @@ def remeasure(
         raise RunError(f"{path} is already there. Add --resume to go on with it, or give another file.")
 
     def one(index: int) -> Problem:
-        own = int(np.random.default_rng([seed, index]).integers(1 << 32))
-        report = measure(problems[index], student, executor, attempts, own, bands=bands)
+        own, problem = int(np.random.default_rng([seed, index]).integers(1 << 32)), problems[index]
+        report = measure(problem, student, executor, attempts, own, bands=bands)
         stamped = report.but(when=datetime.now(UTC).isoformat(timespec="seconds"))
-        return problems[index].but(measurements=(*problems[index].measurements, stamped))
+        return problem.but(measurements=(*problem.measurements, stamped))
 
+    tell, starts = on_problem or (lambda _: None), array("q")
     with locked(path.with_name(path.name + ".lock"), path):
-        done = _recover(path, problems, student.name) if path.exists() else []
-        tell = on_problem or (lambda _: None)
-        for problem in done:
+        for start, problem in _recover(path, problems, student.name) if path.exists() else ():
+            starts.append(start)
             tell(problem)
         with path.open("ab") as file, ThreadPoolExecutor(at_once, thread_name_prefix="code-envs-measure") as threads:
-            for problem in in_order(threads, one, range(len(done), len(problems)), 2 * at_once):
+            for problem in in_order(threads, one, range(len(starts), len(problems)), 2 * at_once):
+                starts.append(file.tell())
                 file.write(problem.to_json().encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
-                done.append(problem)
                 tell(problem)
-    return done
+    return Stored(path, Problem, starts)
 
 
-def _recover(path: Path, problems: Sequence[Problem], student: str) -> list[Problem]:
+def _recover(path: Path, problems: Sequence[Problem], student: str) -> Iterator[tuple[int, Problem]]:
+    """What is there already, each problem with its place in the file."""
     cut_torn_line(path)
+    wanted = iter(problems)
     try:
-        done = list(load_problems(path))
+        for start, problem in read_records(path, Problem):
+            one = next(wanted, None)
+            if one is None or problem.key != one.key:
+                raise RunError(f"{path} holds other problems. Give another file.")
+            if not problem.measurements or problem.measurements[-1].student != student:
+                raise RunError(f"{path} was measured with another student than {student}. Give another file.")
+            yield start, problem
     except ProblemError as error:
         raise RunError(f"{error}. The file was changed; give another one.") from error
-    if [problem.key for problem in done] != [problem.key for problem in problems[: len(done)]]:
-        raise RunError(f"{path} holds other problems. Give another file.")
-    if any(not problem.measurements or problem.measurements[-1].student != student for problem in done):
-        raise RunError(f"{path} was measured with another student than {student}. Give another file.")
-    return done

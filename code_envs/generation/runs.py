@@ -24,16 +24,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from code_envs.errors import RunError
 from code_envs.folders import claimed, read_toml, replace_file, to_toml
 from code_envs.generation.config import CONFIG, RunConfig, to_table
 from code_envs.generation.factory import ChainFactory
 from code_envs.generation.log import ChainLog
-from code_envs.generation.selection import REMOVED, Selection
+from code_envs.generation.selection import Selection
 from code_envs.models import RESPONSES
-from code_envs.problem import PROBLEMS, Chain
+from code_envs.problem import Chain
 
 __all__ = ["ChainMaker", "Engine", "generate", "in_order"]
 
@@ -58,7 +56,7 @@ def generate(
     on_chain: Callable[[Chain], None] | None = None,
     on_resumed: Callable[[Chain], None] | None = None,
     engine: Engine | None = None,
-) -> list[Chain]:
+) -> Sequence[Chain]:
     """Make the chains of a run, or those that are still missing.
 
     Args:
@@ -71,12 +69,13 @@ def generate(
         make: Makes chain ``index``; must depend on its arguments alone. A :class:`ChainFactory`
             with a store of replies in the folder if None.
         on_chain: Called with every chain as it finishes.
-        on_resumed: Called before with those that the folder holds already; ``on_chain`` if None.
+        on_resumed: Called before with those that the folder holds already, as they are read; ``on_chain`` if None.
         engine: Where chains are made, such as :class:`code_envs.generation.on_ray.RayEngine`; None for
             ``workers`` of this machine. The folder's content does not depend on it.
 
     Returns:
-        All chains of the run, in order; a chain that came to nothing is there, but empty.
+        All chains of the run, in order; a chain that came to nothing is there, but empty. They are read from
+        the folder whenever they are asked for: memory holds 8 bytes of each.
 
     Raises:
         RunError: The folder holds something else, another configuration or a damaged file, or
@@ -88,18 +87,13 @@ def generate(
     work: Engine = engine or partial(_made_here, workers)
     with claimed(folder, CONFIG), _maker(make, folder, config) as maker:
         _settle(folder, config, resume)
-        with ChainLog(folder, config) as log:
-            for chain in log.found:
-                (on_resumed or tell)(chain)
+        with ChainLog(folder, config, on_resumed or tell) as log:
             with closing(work(config, log.missing, maker)) as made:
                 for index, chain in made:
                     log.add(index, chain)
                     tell(chain)
             chains = log.chains
-        problems, removals = choose(chains)
-        if choose.filters:
-            replace_file(folder / REMOVED, "".join(msgspec.json.encode(one).decode() + "\n" for one in removals))
-        replace_file(folder / PROBLEMS, "".join(problem.to_json() + "\n" for problem in problems))
+        choose.write(chains, folder)
     return chains
 
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 
-from code_envs.contamination import SuiteIndex, decontaminate
-from code_envs.dedup import Deduplicator, Removal, deduplicate
+from code_envs.contamination import SuiteIndex
+from code_envs.dedup import REPEATED, Deduplicator, Removal
 from code_envs.errors import RunError
+from code_envs.folders import drafted
 from code_envs.generation.config import RunConfig
-from code_envs.problem import Chain, Problem, load_problems
+from code_envs.hashes import HashTable
+from code_envs.problem import PROBLEMS, Chain, Problem, load_problems
 
-__all__ = ["REMOVED", "Selection", "distinct", "kept", "load_removals"]
+__all__ = ["REMOVED", "Selection", "distinct", "each_distinct", "each_removal", "is_kept", "kept", "load_removals"]
 
 REMOVED = "removed.jsonl"
 """The file of a run folder that says which problems its filters took out, and why."""
 
 
 class Selection:
-    """Chooses the problems of a run; made before the run, so that a filter that cannot work stops it early.
+    """Chooses the problems of one run; made before the run, so that a filter that cannot work stops it early.
+
+    Of the problems it has seen, and of those of earlier runs, it holds hashes alone.
 
     Args:
         config: The run.
@@ -35,29 +42,50 @@ class Selection:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.filters = config.similarity is not None or bool(config.against or config.suites)
-        self._similarity = config.similarity or 1.0
-        Deduplicator(self._similarity)
-        self._index = SuiteIndex()
+        self._suites = SuiteIndex()
         for path in config.suites:
-            self._index.add_file(path)
-        self._earlier = [(path, list(load_problems(path))) for path in config.against]
+            self._suites.add_file(path)
+        self._seen = None
+        if config.similarity is not None or config.against:
+            self._seen = Deduplicator(config.similarity or 1.0)
+            for path in config.against:
+                for problem in load_problems(path):
+                    self._seen.add(problem, path)
 
-    def __call__(self, chains: Iterable[Chain]) -> tuple[list[Problem], list[Removal]]:
+    def __call__(self, chains: Iterable[Chain]) -> Iterator[Problem | Removal]:
         """Choose.
 
-        Returns:
-            The problems to hand on, in order, and those that a filter took out; what the pass rate
-            alone takes out is not listed.
+        Yields:
+            In order, each problem to hand on, and why a filter took one out; what the pass rate alone
+            takes out is passed over.
         """
-        problems = kept(distinct(chains), self.config)
-        if not self.filters:
-            return problems, []
-        problems, contaminated = decontaminate(problems, self._index)
-        if self.config.similarity is None and not self._earlier:
-            return problems, contaminated
-        problems, repeated = deduplicate(problems, self._similarity, self._earlier)
-        return problems, [*contaminated, *repeated]
+        for problem in each_distinct(chains):
+            if is_kept(problem, self.config):
+                yield self._suites.match(problem) or self._repeats(problem) or problem
+
+    def _repeats(self, problem: Problem) -> Removal | None:
+        if self._seen is None:
+            return None
+        removal = self._seen.match(problem)
+        if removal is None:
+            self._seen.add(problem)
+        return removal
+
+    def write(self, chains: Iterable[Chain], folder: Path) -> None:
+        """Write the problems to hand on; with filters also the removals, first those for the sake of benchmarks."""
+        with ExitStack() as stack:
+            out, more = (stack.enter_context(tempfile.TemporaryFile(dir=folder)) for _ in range(2))
+            problems = stack.enter_context(drafted(folder / PROBLEMS))
+            for one in self(chains):
+                if isinstance(one, Problem):
+                    problems.write(one.to_json().encode() + b"\n")
+                else:
+                    (more if one.reason in REPEATED else out).write(msgspec.json.encode(one) + b"\n")
+            if self._seen is not None or self.config.suites:
+                with drafted(folder / REMOVED) as removed:
+                    for part in (out, more):
+                        part.seek(0)
+                        shutil.copyfileobj(part, removed)
 
 
 def load_removals(folder: str | Path) -> list[Removal]:
@@ -66,29 +94,44 @@ def load_removals(folder: str | Path) -> list[Removal]:
     Raises:
         RunError: The file is damaged.
     """
+    return list(each_removal(folder))
+
+
+def each_removal(folder: str | Path) -> Iterator[Removal]:
+    """Read one by one what :func:`load_removals` reads."""
     path = Path(folder) / REMOVED
     if not path.exists():
-        return []
-    try:
-        return [msgspec.json.decode(line, type=Removal) for line in path.read_bytes().splitlines()]
-    except msgspec.DecodeError as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+        return
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                yield msgspec.json.decode(line, type=Removal)
+            except msgspec.DecodeError as error:
+                raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def distinct(chains: Iterable[Chain]) -> list[Problem]:
     """The problems of chains, in order, each content once."""
-    found: dict[str, Problem] = {}
+    return list(each_distinct(chains))
+
+
+def each_distinct(chains: Iterable[Chain]) -> Iterator[Problem]:
+    """Hand out one by one what :func:`distinct` collects; holds the keys alone."""
+    seen = HashTable()
     for chain in chains:
         for problem in chain.problems:
-            found.setdefault(problem.key, problem)
-    return list(found.values())
+            code = int(problem.key, 16)
+            if code not in seen:
+                seen.add(code)
+                yield problem
 
 
 def kept(problems: Iterable[Problem], config: RunConfig) -> list[Problem]:
     """The problems whose last measured pass rate is one to keep; unmeasured ones are not."""
+    return [problem for problem in problems if is_kept(problem, config)]
+
+
+def is_kept(problem: Problem, config: RunConfig) -> bool:
+    """Whether the last measured pass rate of a problem is one to keep."""
     low, high = config.keep
-    return [problem for problem in problems if low <= _rate(problem) <= high]
-
-
-def _rate(problem: Problem) -> float:
-    return problem.measurements[-1].rate if problem.measurements else math.nan
+    return low <= (problem.measurements[-1].rate if problem.measurements else math.nan) <= high

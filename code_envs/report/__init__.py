@@ -5,32 +5,32 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from code_envs.dedup import Removal
-from code_envs.errors import MissingExtra, RunError
-from code_envs.generation import CHAINS, RunConfig, distinct, kept, load_config, load_removals
+from code_envs.errors import MissingExtra
 from code_envs.models import RESPONSES, usage_of
 from code_envs.modes import prompt, rules
-from code_envs.problem import Chain, Mode, Problem, load_chains
-from code_envs.report.numbers import by_mode, drafts, measured, rates, refusals, saved_attempts, steps, table, yields
+from code_envs.problem import Chain, Mode, Problem
+from code_envs.report.numbers import Mean, mean_rate
 from code_envs.report.plots import plot_histogram, plot_means
+from code_envs.report.summary import Summary, summarise
 from code_envs.rollout import Tally
 from code_envs.teacher import LEVELS
 
-__all__ = ["REPORT", "write_report"]
+__all__ = ["REPORT", "Summary", "summarise", "write_report"]
 
 REPORT = "report.html"
 
 
-def write_report(folder: str | Path, rollouts: Sequence[Tally] = ()) -> Path:
+def write_report(folder: str | Path, rollouts: Sequence[Tally] = (), summary: Summary | None = None) -> Path:
     """Write ``report.html`` into a run folder; the same run gives the same bytes.
 
     Args:
         folder: A run folder with its configuration and its chains.
         rollouts: What students did in the environments, one row for each student and mode.
+        summary: The numbers of the run, if there are some already; :func:`summarise` reads them if None.
 
     Returns:
         The path of the report.
@@ -40,11 +40,7 @@ def write_report(folder: str | Path, rollouts: Sequence[Tally] = ()) -> Path:
         MissingExtra: matplotlib or jinja2 is not installed.
     """
     folder = Path(folder)
-    config = load_config(folder)
-    if not (folder / CHAINS).exists():
-        raise RunError(f"{folder} holds no {CHAINS} yet. Generate some first.")
-    chains, removals = list(load_chains(folder / CHAINS)), load_removals(folder)
-    facts = _facts(folder.resolve().name, config, chains, removals, rollouts)
+    facts = _facts(folder.resolve().name, summary or summarise(folder), rollouts)
     page = _render({**facts, "usage": usage_of(folder / RESPONSES)})
     path = folder / REPORT
     path.write_text(page, encoding="utf-8")
@@ -62,28 +58,25 @@ def _render(facts: dict[str, Any]) -> str:
     return environment.get_template("report.html").render(facts)
 
 
-def _facts(
-    name: str, config: RunConfig, chains: list[Chain], removals: list[Removal], rollouts: Sequence[Tally]
-) -> dict[str, Any]:
+def _facts(name: str, summary: Summary, rollouts: Sequence[Tally]) -> dict[str, Any]:
     """Everything that the page shows, but what the models have cost."""
-    problems = distinct(chains)
     return {
         "name": name,
-        "config": config,
-        "headline": _headline(chains, problems, config),
-        "tiles": _tiles(chains, problems, config, len(removals)),
-        "means": by_mode(problems, lambda problem: problem.lineage.level),
-        "plots": _plots(problems, config),
-        "steps": steps(chains),
+        "config": summary.config,
+        "headline": _headline(summary),
+        "tiles": _tiles(summary),
+        "means": [mode for mode in Mode if mode in summary.rates],
+        "plots": _plots(summary),
+        "steps": summary.steps(),
         "rollouts": _by_student(rollouts),
         "modes": list(Mode),
-        "table": table(problems),
+        "table": summary.table(),
         "levels": LEVELS,
-        "yields": yields(chains, config, removals),
-        "drafts": drafts(chains, config),
-        "refusals": refusals(chains),
-        "removals": Counter((removal.reason, removal.source or "this run") for removal in removals).most_common(),
-        "shown": [_shown(chain) for chain in _telling(chains)],
+        "yields": summary.yields(),
+        "drafts": summary.drafts(),
+        "refusals": summary.refusals(),
+        "removals": summary.removals.most_common(),
+        "shown": [_shown(summary.telling[mode]) for mode in Mode if mode in summary.telling],
     }
 
 
@@ -94,66 +87,56 @@ def _by_student(rollouts: Sequence[Tally]) -> dict[str, dict[str, Tally]]:
     return students
 
 
-def _headline(chains: Sequence[Chain], problems: Sequence[Problem], config: RunConfig) -> str:
+def _headline(summary: Summary) -> str:
     """The point of the run, in plain sentences."""
-    found = rates(problems)
+    found = summary.all_rates
     if not found:
         return "No problem of this run has been measured."
-    text = f"On average the student solved {_percent(statistics.fmean(found))} of its attempts at a problem. "
-    for step in steps(chains):
+    text = f"On average the student solved {_percent(mean_rate('all', found).rate)} of its attempts at a problem. "
+    for step in summary.steps():
         if step.direction != "sideways":
             points = round(100 * step.change)
             moved = "did not change the pass rate"
             if points:
                 moved = f"{'raised' if points > 0 else 'lowered'} the pass rate by {abs(points)} points"
             text += f"A step to {step.direction} {moved} on average. "
-    share = len(kept(problems, config)) / len(problems)
+    share = summary.kept / summary.problems
     return text + f"{_percent(share)} of the problems are neither always nor never solved, and kept for training."
 
 
-def _tiles(
-    chains: Sequence[Chain], problems: Sequence[Problem], config: RunConfig, removed: int
-) -> list[tuple[str, str]]:
-    found = rates(problems)
-    attempts, saved = sum(report.attempts for _, report in measured(problems)), saved_attempts(chains, config)
-    turns = [len(chain.problems) for chain in chains if chain.problems]
+def _tiles(summary: Summary) -> list[tuple[str, str]]:
+    config, found, saved = summary.config, summary.all_rates, summary.saved_attempts
+    chains, problems = summary.chain_lengths
     return [
-        (f"{len(turns):,}", f"chains with problems, of {config.chains:,} asked for"),
-        (f"{len(problems):,}", "distinct valid problems"),
+        (f"{chains:,}", f"chains with problems, of {config.chains:,} asked for"),
+        (f"{summary.problems:,}", "distinct valid problems"),
         (
-            f"{len(kept(problems, config)) - removed:,}",
+            f"{summary.kept - summary.removals.total():,}",
             f"of them kept: passed {_percent(config.keep[0])} to {_percent(config.keep[1])} of the time",
         ),
-        (f"{statistics.fmean(turns):.1f}" if turns else "–", "turns in a chain, on average"),
-        (f"{attempts:,}", f"graded attempts{f', {saved:,} saved by stopping early' if saved else ''}"),
-        (_percent(statistics.median(found)) if found else "–", "median pass rate"),
+        (f"{problems / chains:.1f}" if chains else "–", "turns in a chain, on average"),
+        (f"{summary.attempts:,}", f"graded attempts{f', {saved:,} saved by stopping early' if saved else ''}"),
+        (_percent(statistics.median(found.elements())) if found else "–", "median pass rate"),
     ]
 
 
-def _plots(problems: Sequence[Problem], config: RunConfig) -> dict[str, Any]:
+def _plots(summary: Summary) -> dict[str, Any]:
     from markupsafe import Markup  # comes with jinja2
 
-    turns = by_mode(problems, lambda problem: problem.lineage.turn)
-    levels = by_mode(problems, lambda problem: problem.lineage.level)
-    spread = {mode: rates(problem for problem in problems if problem.mode == mode) for mode in Mode}
     plots = {
-        "turn": plot_means(turns, "turn", config.turns - 1),
-        "level": plot_means(levels, "level", LEVELS - 1),
-        "histogram": plot_histogram(spread),
+        "turn": plot_means(_means(summary.turns), "turn", summary.config.turns - 1),
+        "level": plot_means(_means(summary.levels), "level", LEVELS - 1),
+        "histogram": plot_histogram({mode: summary.rates[mode] for mode in Mode if mode in summary.rates}),
     }
     return {name: Markup(svg) for name, svg in plots.items()}  # made of numbers, by us
 
 
-def _telling(chains: Sequence[Chain]) -> list[Chain]:
-    """For each mode the chain that has the most to show."""
-    best: dict[Mode, tuple[tuple[int, float], Chain]] = {}
-    for chain in chains:
-        if chain.problems:
-            mode, found = chain.problems[0].mode, rates(chain.problems)
-            rank = len(chain.problems), max(found, default=0.0) - min(found, default=0.0)
-            if mode not in best or rank > best[mode][0]:
-                best[mode] = rank, chain
-    return [best[mode][1] for mode in Mode if mode in best]
+def _means(groups: Mapping[Mode, Mapping[int, Counter[float]]]) -> dict[Mode, list[Mean]]:
+    return {
+        mode: [mean_rate(str(number), found) for number, found in sorted(groups[mode].items())]
+        for mode in Mode
+        if mode in groups
+    }
 
 
 def _shown(chain: Chain) -> dict[str, Any]:

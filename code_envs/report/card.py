@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from code_envs.generation import CHAINS, RunConfig, load_config, load_removals
+from code_envs.generation import RunConfig
 from code_envs.measure import BANDS
 from code_envs.models import RESPONSES, usage_of
-from code_envs.problem import Problem, load_chains, load_problems
-from code_envs.report.numbers import BINS, drafts, rates, yields
+from code_envs.problem import load_problems
+from code_envs.report.numbers import BINS, rates
+from code_envs.report.summary import summarise
 
 __all__ = ["describe_run"]
 
@@ -25,24 +26,25 @@ def describe_run(folder: str | Path) -> str:
         Markdown, with headings of the second level.
 
     Raises:
-        RunError: The folder holds no run.
+        RunError: The folder holds no run, or no chains yet.
+        ProblemError: It holds no problems, so that its run is not finished; or a record is damaged.
     """
     folder = Path(folder)
-    config, chains, removals = load_config(folder), list(load_chains(folder / CHAINS)), load_removals(folder)
-    problems = list(load_problems(folder))
+    summary, found = summarise(folder), rates(load_problems(folder))
+    config = summary.config
     parts = ["## How they were made", *_made(config), "## Filters", *_filters(config)]
-    if removals:
-        found = Counter(f"{one.reason}, matched in {one.source or 'this run'}" for one in removals)
-        parts.append(_table(["taken out", "problems"], found.most_common()))
-    parts += ["## Yields", _counted(yields(chains, config, removals))]
-    written = drafts(chains, config)
+    if summary.removals:
+        out = [(f"{reason}, matched in {source}", count) for (reason, source), count in summary.removals.most_common()]
+        parts.append(_table(["taken out", "problems"], out))
+    parts += ["## Yields", _counted(summary.yields())]
+    written = summary.drafts()
     if written:
         parts += ["What became of the teacher's drafts; refused ones count under the first check:", _counted(written)]
     usage = usage_of(folder / RESPONSES)
     if usage:
         rows = [(row.role, row.model, row.calls, row.prompt_tokens, row.completion_tokens) for row in usage]
         parts.append(_table(["role", "model", "replies", "tokens read", "tokens written"], rows))
-    return "\n\n".join([*parts, "## Pass rates", _bins(problems)]) + "\n"
+    return "\n\n".join([*parts, "## Pass rates", _bins(found)]) + "\n"
 
 
 def _made(config: RunConfig) -> Iterator[str]:
@@ -73,11 +75,12 @@ def _filters(config: RunConfig) -> Iterator[str]:
     yield "\n".join(rules)
 
 
-def _bins(problems: Sequence[Problem]) -> str:
-    found = rates(problems)
+def _bins(found: Counter[float]) -> str:
     bins = [*BINS.items(), *((f"{low:g}–{high:g}", (low, high)) for low, high in BANDS)]
     rows = [
-        (name, f"{low:g}–{high:g}", sum(low <= rate <= high for rate in found)) for name, (low, high) in bins if found
+        (name, f"{low:g}–{high:g}", sum(count for rate, count in found.items() if low <= rate <= high))
+        for name, (low, high) in bins
+        if found
     ]
     return _table(["bin", "pass rate", "problems"], rows)
 

@@ -61,11 +61,11 @@ def plot_means(groups: Mapping[Mode, Sequence[Mean]], axis: str, top: int) -> st
     return _to_svg(figure, f"Pass rate against {axis}")
 
 
-def plot_histogram(rates: Mapping[Mode, Sequence[float]]) -> str:
+def plot_histogram(rates: Mapping[Mode, Mapping[float, int]]) -> str:
     """Draw how many problems have which pass rate, stacked by mode, with the bins of stepping stones marked.
 
     Args:
-        rates: For each mode the pass rates of its problems.
+        rates: For each mode how many problems have each pass rate.
 
     Returns:
         One ``<svg>`` element.
@@ -76,13 +76,13 @@ def plot_histogram(rates: Mapping[Mode, Sequence[float]]) -> str:
     figure, axes = canvas(10.6, 2.7)
     from matplotlib.ticker import MaxNLocator
 
-    rates = {mode: found for mode, found in rates.items() if found}
     for name, (low, high) in BINS.items():
         axes.axvspan(low, high, color=_BAND, linewidth=0, zorder=0)
         axes.text((low + high) / 2, 1.02, name, ha="center", va="bottom", transform=axes.get_xaxis_transform())
     if rates:
         axes.hist(
-            list(rates.values()),
+            [list(found) for found in rates.values()],
+            weights=[list(found.values()) for found in rates.values()],
             bins=[-0.025 + 0.05 * edge for edge in range(22)],  # bars centred on 0, 0.05, …, 1
             stacked=True,
             color=[_MODES[mode] for mode in rates],

@@ -21,9 +21,8 @@ from code_envs.errors import ConfigError, ModelError
 from code_envs.generation import ChainFactory, RunConfig, generate, load_config, load_removals
 from code_envs.models import RESPONSES, ModelConfig, usage_of
 from code_envs.problem import Mode, load_chains, load_problems
-from code_envs.report import write_report
+from code_envs.report import Summary, write_report
 from code_envs.report.card import describe_run
-from code_envs.report.numbers import drafts, saved_attempts
 
 pytestmark = [pytest.mark.extra, pytest.mark.slow]
 COMMAND = [sys.executable, "-m", "code_envs.cli"]
@@ -132,7 +131,7 @@ def test_a_run_keeps_every_draft_and_its_settings(model_server, tmp_path, config
     assert {problem.measurements[0].student for problem in made} == {"pupil (T=1, max_tokens=4096)"}
     assert all(problem.lineage.origin and problem.lineage.licence for problem in made)
     assert all(chain.seed.text for chain in chains)
-    counts = dict(drafts(chains, config))["all"]
+    counts = dict(Summary(config, chains).drafts())["all"]
     assert (counts["drafts"], counts["valid"]) == (len(written), len(made))
     assert counts["drafts"] == counts["valid"] + sum(list(counts.values())[3:])
 
@@ -234,7 +233,7 @@ def test_stopping_early_is_counted(model_server, tmp_path, config):
     early = RunConfig(**{**config_fields(config), "attempts": 32, "bands": ((0.0, 0.35),), "chains": 2, "turns": 1})
     chains = generate(tmp_path / "run", early)
     made = sum(len(chain.problems) for chain in chains)
-    assert saved_attempts(chains, early) == 24 * made > 0
+    assert Summary(early, chains).saved_attempts == 24 * made > 0
 
 
 def test_measure_adds_a_measurement_and_resumes(model_server, tmp_path, config):

@@ -12,7 +12,7 @@ from code_envs.envs.single import CodeEnv
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.integrations import openrlhf_data as data
 from code_envs.integrations.openrlhf_labels import find_problem, placeholder, read_label
-from code_envs.problem import Report, load_problems
+from code_envs.problem import Report, load_problems, save_records, stored_problems
 
 
 def read(path) -> list[dict[str, object]]:
@@ -58,6 +58,14 @@ def test_siblings_stay_on_one_side(problems, executor, tmp_path, labels):
     assert not chains[0] & chains[1]
     assert (tmp_path / "problems.jsonl").exists() is (labels == "key")
     assert all(("problem" in json.loads(row["label"])) is (labels == "record") for row in train)
+
+
+def test_a_run_may_be_exported_into_its_own_folder(problems, executor, tmp_path):
+    save_records(tmp_path / "problems.jsonl", problems)
+    data.write_dataset(stored_problems(tmp_path), tmp_path, eval_share=0.34, labels="key")
+    assert sorted(one.key for one in load_problems(tmp_path)) == sorted(one.key for one in problems)
+    rows = [*read(tmp_path / "train.jsonl"), *read(tmp_path / "eval.jsonl")]
+    assert [find_problem(read_label(row["label"]), executor) for row in rows] == list(load_problems(tmp_path))
 
 
 def test_an_export_without_evaluation_leaves_no_older_one(problems, tmp_path):
