@@ -14,8 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from code_envs.executor import Executor
+
+# The same examples in every run, as fast or slow as the machine is.
+settings.register_profile("code-envs", deadline=None, derandomize=True, database=None)
+settings.load_profile("code-envs")
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def test_every_problem_of_a_cell_comes_once_before_any_comes_again(stepping_ston
     assert drawn[:10] != drawn[10:20]  # each round is shuffled anew
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sampled_from(CHAIN_SCHEDULES), st.integers(0, 1 << 40), st.integers(0, 119))
 def test_resumed_is_as_never_interrupted(stepping_stones, name, seed, stop):
     def sampler():

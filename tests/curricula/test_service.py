@@ -82,7 +82,7 @@ def test_who_asks_after_a_whole_group_gets_a_new_draw_before_and_after_its_repor
     assert (counts["asked"], counts["reports"], counts["late"], counts["stray"]) == (9, 8, 0, 0)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_every_report_reaches_the_problem_of_its_own_group(stepping_stones, data):
     each = CurriculumService(Sampler(stepping_stones, "learnability", batch_size=2, group_size=3))

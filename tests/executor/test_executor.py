@@ -278,7 +278,7 @@ def test_async_runs_do_not_block_the_loop(executor):
 
 def test_a_cancelled_wait_leaves_the_executor_usable(executor):
     async def main():
-        busy = "def f():\n    for _ in range(6_000_000): pass\n    return 1"
+        busy = "def f():\n    for _ in range(30_000_000): pass\n    return 1"
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(executor.arun(busy, "f", [()]), 0.05)
         return (await executor.arun(ADD, "f", [(1, 2)]))[0].result()

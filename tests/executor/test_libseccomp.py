@@ -176,7 +176,7 @@ def test_verdicts_agree_on_random_arguments(name, which, library, simulate):
     argument = near | st.integers(0, (1 << 64) - 1)
     numbers = st.integers(0, 480) | st.sampled_from(sorted(oracle.numbers) or [0])
 
-    @settings(max_examples=300, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=300)
     @given(numbers, st.tuples(*[argument] * 6))
     def compare(number, arguments):
         if number not in oracle.unknown:

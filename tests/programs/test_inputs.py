@@ -68,7 +68,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=4), st.integers(0, 2**32))
 def test_any_literal_samples_can_be_drawn_from(samples: list[tuple[object, ...]], seed: int) -> None:
     source = np.random.default_rng(seed)
