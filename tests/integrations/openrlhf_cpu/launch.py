@@ -62,7 +62,7 @@ def prepare(output: Path, seed: int) -> Path:
     save_records(work / "deduction.jsonl", deduction)
     short, texts = ([modes.prompt(problem).text for problem in some] for some in (deduction, problems))
     answers = [FORM.format(digit) for digit in range(10)]
-    make_student(work / "student", short, answers, steps=40, seed=seed, texts=texts)
+    make_student(work / "student", short, answers, steps=100, seed=seed, texts=texts)
     return work
 
 
