@@ -52,10 +52,11 @@ def make_problems(seed: int) -> list[Problem]:
 
 
 def prepare(output: Path, seed: int) -> Path:
-    """Make the problems and a student in an empty folder, which is returned."""
+    """Make the problems and a student in a folder, or use those of an earlier start; the folder."""
     work = output.resolve()
-    subprocess.run(["rm", "-rf", str(work)], check=True)
-    work.mkdir(parents=True)
+    if (work / "student" / "model.safetensors").exists():
+        return work
+    work.mkdir(parents=True, exist_ok=True)
     problems = make_problems(seed)
     deduction = [problem for problem in problems if problem.mode is Mode.DEDUCTION]
     save_records(work / "problems.jsonl", problems)
@@ -69,6 +70,7 @@ def prepare(output: Path, seed: int) -> Path:
 def write(work: Path, variant: str, environment: dict[str, str]) -> Path:
     """Write a recipe and run its data script; the folder, whose name a shell could break."""
     folder = work / f"a {variant} run"
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
     settings = {**SETTINGS, "model": work / "student"}
     command = ["code-envs", "recipe", "write", "qwen2.5-0.5b", "--variant", variant, "-o", str(folder)]
     command += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]

@@ -64,7 +64,7 @@ def slurm(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     (folder / "gres.conf").write_text(f"NodeName={host} Name=gpu File={folder}/gpu[0-1]\n")
     subprocess.run(["mungekey", "--create", f"--keyfile={folder}/munge.key"], check=True)
     munge = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munge.pid", "seed-file": "munge.seed"}
-    environment = {**environment, "SLURM_CONF": str(folder / "slurm.conf")}
+    environment = {**environment, "SLURM_CONF": str(folder / "slurm.conf"), "RAY_TMPDIR": str(folder)}
     with ExitStack() as running:
         running.callback(shutil.rmtree, folder, ignore_errors=True)
         for command in (
