@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -31,7 +30,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def started(environment: dict[str, str], log: Path, patience: float = 180) -> Iterator[dict[str, str]]:
-    """Start a cluster, and end every process of it.
+    """Start a cluster with the GPUs of one training, and end every process of it.
 
     Args:
         environment: What its processes have.
@@ -43,7 +42,7 @@ def started(environment: dict[str, str], log: Path, patience: float = 180) -> It
     """
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     folder = tempfile.mkdtemp(prefix="ray-")  # short: sockets lie in it
-    command = ["ray", "start", "--head", "--block", "--num-gpus", "4", "--num-cpus", "8", "--temp-dir", folder]
+    command = ["ray", "start", "--head", "--block", "--num-gpus", "2", "--num-cpus", "8", "--temp-dir", folder]
     command += ["--include-dashboard", "true", "--object-store-memory", str(300 * 2**20), "--disable-usage-stats"]
     command += ["--min-worker-port", "0", "--max-worker-port", "0"]
     command += [word for name, port in ports.items() for word in (f"--{name}", str(port))]
@@ -74,7 +73,9 @@ def _wait(head: subprocess.Popen[bytes], dashboard: str, patience: float) -> Non
 
 def end(head: subprocess.Popen[bytes]) -> None:
     """End a process and all that descend from it, those too that have lost their parents by then."""
-    family = [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)] if not head.poll() else []
+    if head.poll() is not None:
+        return
+    family = psutil.Process(head.pid).children(recursive=True)
     head.terminate()
     try:
         head.wait(60)
@@ -94,12 +95,6 @@ def jobs(environment: dict[str, str]) -> list[str]:
 
 def trainers(folder: Path) -> list[int]:
     """The processes that train into a folder."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            words = process.cmdline()
-        except psutil.Error:
-            continue
-        if "openrlhf.cli.train_ppo_ray" in words and any(str(folder) in word for word in words):
-            found.append(process.pid)
-    return [pid for pid in found if pid != os.getpid()]
+    found = [process.info for process in psutil.process_iter(["pid", "cmdline"])]
+    running = [each for each in found if "openrlhf.cli.train_ppo_ray" in (each["cmdline"] or ())]
+    return [each["pid"] for each in running if f"{folder}/checkpoints" in each["cmdline"]]
