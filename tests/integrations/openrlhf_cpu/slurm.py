@@ -120,7 +120,9 @@ def main() -> int:
         saved = first_checkpoint(folder, lambda: state(first, environment) not in ("PENDING", "RUNNING"), options.limit)
         ask(environment, "scancel", first)
         cancelled = wait(first, environment, 120)
-        left = trainers(folder)
+        until = time.monotonic() + 60  # without cgroups SLURM loses what Ray has begun, which ends when its cluster has
+        while (left := trainers(folder)) and time.monotonic() < until:
+            time.sleep(1)
         done = wait(submit(folder, environment), environment, options.limit)
     ends = {
         f"the first job is cancelled (not {cancelled})": cancelled == "CANCELLED",
