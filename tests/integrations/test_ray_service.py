@@ -161,8 +161,9 @@ class TestInACluster:
                 assert process.poll() is None
         finally:
             process.send_signal(signal.SIGTERM)
-            _, told = process.communicate(timeout=120)
+            rest, told = process.communicate(timeout=120)
         assert process.returncode == 0, told
+        assert '"asked": 1' in rest.splitlines()[-1]
         assert "by-command is stopped" in told
         with open_service(load_online(config), tmp_path / "s") as service:
             assert service.ask("a") == drawn
@@ -177,6 +178,7 @@ class TestInACluster:
             [*command, sys.executable, "-c", there], check=False, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 3, done.stderr
+        assert done.stdout.startswith("step 0: 0 reports (0 late)")  # what it came to, though no minute has passed
         assert "beside is stopped" in done.stderr
         done = subprocess.run([*command, "no-such-command"], check=False, capture_output=True, text=True, timeout=120)
         assert done.returncode == 2

@@ -3,7 +3,9 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -153,9 +155,51 @@ def test_the_launch_reads_the_rows_as_often_as_the_steps_take(commands):
     assert "--eval.dataset" not in asked
     assert "--ckpt.load_enable" not in asked
     (commands / "run" / "data" / "eval.jsonl").write_text("{}\n")
-    (commands / "run" / "checkpoints" / "_actor").mkdir(parents=True)
+    checkpoints = commands / "run" / "checkpoints" / "_actor"
+    checkpoints.mkdir(parents=True)
+    assert "--ckpt.load_enable" not in launch(commands / "run")  # interrupted while it wrote its first one
+    (checkpoints / "latest").write_text("global_step50")
     asked = launch(commands / "run")
     assert {"--eval.dataset", "--ckpt.load_enable"} <= set(asked)
+
+
+@pytest.mark.parametrize(("rows", "told"), [(300, "300 rows, 3 times: 54 steps"), (63, "63 rows, 17 times: 51 steps")])
+def test_the_launch_counts_only_steps_that_the_rows_fill(rows, told, commands):
+    write_recipe(load_recipe("qwen2.5-0.5b", "four-5k"), commands / "run")  # 50 steps of 16
+    (commands / "run" / "data").mkdir()
+    (commands / "run" / "data" / "train.jsonl").write_text("{}\n" * rows)
+    done = subprocess.run(["bash", commands / "run" / "launch.sh"], check=True, capture_output=True, text=True)
+    assert told in done.stdout
+
+
+def test_fewer_rows_than_a_step_takes_are_refused(commands):
+    write_recipe(load_recipe("qwen2.5-0.5b", "four-5k"), commands / "run")
+    (commands / "run" / "data").mkdir()
+    (commands / "run" / "data" / "train.jsonl").write_text("{}\n" * 15)
+    done = subprocess.run(["bash", commands / "run" / "launch.sh"], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "has 15 rows, and a step takes 16" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("variant", ["four-5k", "soft"])
+def test_an_interrupted_launch_stops_its_job(variant, number, commands):
+    calls, folder = commands / "calls.txt", commands / "run"
+    write_recipe(load_recipe("qwen2.5-0.5b", variant), folder)
+    (folder / "data").mkdir()
+    (folder / "data" / "train.jsonl").write_text("{}\n" * 16)
+    follow = f'#!/bin/bash\necho "$@" >> {calls}\n[ "$2" = stop ] || exec sleep 600\n'
+    (commands / "bin" / "ray").write_text(follow)
+    process = subprocess.Popen(["bash", folder / "launch.sh"], start_new_session=True)
+    while not calls.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, number)  # to the script alone: what it runs does not hear it
+    assert process.wait(120) == 130
+    submitted, stopped = (line.split() for line in calls.read_text().splitlines())
+    assert stopped == ["job", "stop", submitted[2], submitted[3].removeprefix("--submission-id=")]
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # nothing of it is left
 
 
 def test_a_launch_without_data_says_what_to_do(commands):

@@ -109,7 +109,8 @@ def test_the_wheel_takes_what_the_measurement_on_gpus_launches(model, asynchrono
     folder = commands / "run"
     write_run(model, folder, asynchronous=asynchronous, steps=2)
     (folder / "data" / "eval.jsonl").write_text("{}\n")
-    (folder / "checkpoints" / "_actor").mkdir(parents=True)  # a later launch goes on
+    (folder / "checkpoints" / "_actor").mkdir(parents=True)
+    (folder / "checkpoints" / "_actor" / "latest").write_text("global_step2")  # a later launch goes on
     asked = launch(folder)
     args = parse(*asked[asked.index("openrlhf.cli.train_ppo_ray") + 1 :])
     assert args.train.async_enable is asynchronous

@@ -118,7 +118,17 @@ def flags(work: Path, steps: int, online: bool, asynchronous: bool) -> list[str]
 
 def train(work: Path, module: str, given: list[str], online: bool, limit: float) -> None:
     """Run a module in a cluster of its own; the output goes to ``trainer.log``."""
-    environment = {
+    environment = on_cpu()
+    if online:
+        environment |= {"CURRICULUM": str(work / "curriculum.toml"), "STATE": str(work / "curriculum")}
+    with (work / "trainer.log").open("w") as log:
+        command = [sys.executable, "-u", str(HERE / "driver.py"), module, *given]
+        subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=limit)
+
+
+def on_cpu() -> dict[str, str]:
+    """The environment that lets OpenRLHF and Ray run on a machine without GPUs, and a busy one."""
+    return {
         **os.environ,
         "PYTHONPATH": str(HERE / "hook"),
         "OPENRLHF_ON_CPU": "1",
@@ -132,20 +142,27 @@ def train(work: Path, module: str, given: list[str], online: bool, limit: float)
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_DEDUP_LOGS": "0",
         "RAY_raylet_start_wait_time_s": "300",
+        "RAY_worker_niceness": "0",  # Ray's own 15 starves workers on a busy machine
     }
-    if online:
-        environment |= {"CURRICULUM": str(work / "curriculum.toml"), "STATE": str(work / "curriculum")}
-    with (work / "trainer.log").open("w") as log:
-        command = [sys.executable, "-u", str(HERE / "driver.py"), module, *given]
-        subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT, timeout=limit)
 
 
 def curves(work: Path) -> dict[str, list[float]]:
     """What the trainer logged, by step."""
     (folder,) = (work / "tensorboard").iterdir()
+    return {name: [value for _, value in points] for name, points in scalars(folder).items()}
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The steps and values of each curve in a folder of TensorBoard's."""
     events = EventAccumulator(str(folder))
     events.Reload()
-    return {name: [event.value for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+
+
+def changed(before: Path, after: Path) -> tuple[int, int]:
+    """How many tensors of a saved model differ from another's by more than rounding, and how many there are."""
+    old, new = load_file(before / "model.safetensors"), load_file(after / "model.safetensors")
+    return sum(not bool((old[name].to(new[name].dtype) == new[name]).all()) for name in old), len(old)
 
 
 def check(work: Path, logged: dict[str, list[float]], steps: int, online: bool) -> dict[str, Any]:
@@ -153,9 +170,7 @@ def check(work: Path, logged: dict[str, list[float]], steps: int, online: bool) 
     reward = logged["train/reward"]
     tenth = min(10, len(reward) // 3)
     first, last = float(np.mean(reward[:tenth])), float(np.mean(reward[-tenth:]))
-    before = load_file(work / "student" / "model.safetensors")
-    after = load_file(work / "trained" / "model.safetensors")
-    moved = sum(not bool((before[name].float() == after[name].float()).all()) for name in before)
+    moved, tensors = changed(work / "student", work / "trained")
     model = AutoModelForCausalLM.from_pretrained(work / "trained")
     tokenizer = AutoTokenizer.from_pretrained(work / "trained")
     problems = list(load_problems(work / "problems.jsonl"))
@@ -165,15 +180,15 @@ def check(work: Path, logged: dict[str, list[float]], steps: int, online: bool) 
         failures.append(f"only {len(reward)} of {steps} steps were trained")
     if last < first + MARGIN:
         failures.append(f"the reward did not rise: {first:.3f} in the first {tenth} steps, {last:.3f} in the last")
-    if moved < len(before):
-        failures.append(f"only {moved} of {len(before)} tensors changed")
+    if moved < tensors:
+        failures.append(f"only {moved} of {tensors} tensors changed")
     if greedy <= len(problems) * first:
         failures.append(f"the saved model passes {greedy} of {len(problems)}, no more than at the start")
     facts: dict[str, Any] = {
         "steps": len(reward),
         "first": first,
         "last": last,
-        "tensors_changed": f"{moved} of {len(before)}",
+        "tensors_changed": f"{moved} of {tensors}",
         "greedy_passes_of_the_saved_model": f"{greedy} of {len(problems)}",
         "vllm_kl": float(np.mean(logged["train/vllm_kl"])),
         "seconds_per_step": float(np.median(logged["train/timing/step_total"]))

@@ -19,7 +19,9 @@ TEMPLATE = (
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
-def make_student(folder: Path, prompts: Sequence[str], answers: Sequence[str], *, steps: int, seed: int) -> None:
+def make_student(
+    folder: Path, prompts: Sequence[str], answers: Sequence[str], *, steps: int, seed: int, texts: Sequence[str] = ()
+) -> None:
     """Make the model and save it.
 
     Args:
@@ -28,9 +30,10 @@ def make_student(folder: Path, prompts: Sequence[str], answers: Sequence[str], *
         answers: All replies in the right form; each is as likely as the others after any prompt.
         steps: Of supervised training.
         seed: Of weights and of the pairs.
+        texts: What else the tokenizer is made for.
     """
     torch.manual_seed(seed)
-    tokenizer = _tokenizer([*prompts, *answers])
+    tokenizer = _tokenizer([*prompts, *answers, *texts])
     tokens = [
         tokenizer.apply_chat_template([{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True)
         for p in prompts

@@ -32,7 +32,13 @@ REWRITTEN = (
     (r'"cuda", \(dp_size', '"cpu", (dp_size'),
     (r'pin_memory": True', 'pin_memory": False'),
     (r"dataloader_pin_memory: bool = True", "dataloader_pin_memory: bool = False"),
-    (r"from flash_attn\.bert_padding import .*", "index_first_axis = pad_input = rearrange = unpad_input = None"),
+    (
+        r"from flash_attn\.bert_padding import .*",
+        "from einops import rearrange\n"
+        "from transformers.modeling_flash_attention_utils import _pad_input as pad_input, _unpad_input as unpad_input\n"
+        "index_first_axis = lambda rows, indices: rows[indices]",
+    ),
+    (r'if "flash_attention" not in args\.ds\.attn_implementation:', "if False:"),
     (r"from flash_attn\.utils\.distributed import .*", "all_gather = None"),
     (r"@torch\.compile\n", "\n"),
     (r"\nimport torch\n", "\nimport torch\nfrom sitecustomize import multiply_in_fp32\nmultiply_in_fp32()\n"),
