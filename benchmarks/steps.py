@@ -371,6 +371,8 @@ def show(chains: Chains) -> None:
 def _signed(value: float, interval: Interval) -> str:
     if value != value:
         return "–"
+    if interval[0] != interval[0]:  # from one chain
+        return f"{value:+.2f}"
     return f"{value:+.2f}  ({interval[0]:+.2f} to {interval[1]:+.2f})"
 
 
