@@ -255,11 +255,11 @@ def test_slurm_makes_one_cluster_of_its_nodes_and_launches_in_it(commands, monke
     subprocess.run(["bash", folder / "slurm.sh", "--train.seed", "7"], check=True, capture_output=True, cwd=commands)
     *started, submitted = calls.read_text().splitlines()
     assert sorted(line.split(" --num-cpus")[0] for line in started) == [
-        "--nodelist=n1 start --head --port=20007 --dashboard-port=25007",
-        *(f"--nodelist=n{node} start --address=10.0.0.1:20007" for node in (2, 3, 4)),
+        "--nodelist=n1 start --head --port=21007 --dashboard-port=25007 --dashboard-agent-listen-port=29007",
+        *(f"--nodelist=n{node} start --address=10.0.0.1:21007" for node in (2, 3, 4)),
     ]
     assert submitted.startswith(" job submit --address=http://127.0.0.1:25007 ")
-    assert submitted.endswith(" --train.seed 7 at 10.0.0.1:20007")
+    assert submitted.endswith(" --train.seed 7 at 10.0.0.1:21007")
 
 
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if load_recipe("qwen3-8b", name).variant.mix])
