@@ -101,7 +101,7 @@ def first_checkpoint(folder: Path, ended: Callable[[], bool], limit: float) -> i
 def check(work: Path, folder: Path, saved: int, ends: dict[str, bool]) -> dict[str, Any]:
     """What must hold of two starts, with what must hold of their ends; each failure is a sentence."""
     runs = [scalars(each) for each in sorted((folder / "tensorboard").iterdir())]
-    steps = [[step for step, _ in run.get("train/reward", ())] for run in runs]  # a killed trainer may not write its last
+    steps = [[step for step, _ in run.get("train/reward", ())] for run in runs]  # one killed may not write all
     last = int((folder / "checkpoints" / "_actor" / "latest").read_text().removeprefix("global_step"))
     lag = float(np.mean([value for run in runs for _, value in run.get("train/vllm_kl", ())]))
     evaluated = sorted({name for run in runs for name in run if name.startswith("eval/")})
