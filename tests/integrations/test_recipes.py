@@ -233,6 +233,35 @@ def test_the_nodes_of_slurm_are_those_of_the_plan(tmp_path):
     assert "--gpus-per-node=2\n" in (tmp_path / "slurm.sh").read_text()
 
 
+def test_slurm_makes_one_cluster_of_its_nodes_and_launches_in_it(commands, monkeypatch):
+    """With stand-ins for SLURM and Ray: each node that was asked to join counts as there."""
+    calls, folder = commands / "calls.txt", commands / "run"
+    write_recipe(load_recipe("qwen2.5-32b"), folder)
+    (folder / "data").mkdir()
+    (folder / "data" / "train.jsonl").write_text("{}\n" * 64)
+    calls.touch()
+    scripts = {
+        "scontrol": "printf 'n%s\\n' 1 2 3 4",
+        "srun": 'while [[ "$1" == --* ]]; do node=$1; shift; done\nexec env NODE="$node" "$@"',
+        "ray": f'echo "${{NODE-}} $* at ${{RAY_ADDRESS-}}" >> {calls}',
+        "python3": f'case "$2" in *get_node_ip*) echo 10.0.0.1;; *) grep -c " start " {calls};; esac',
+        "sleep": "exec /bin/sleep 0.5",
+    }
+    for name, text in scripts.items():
+        (commands / "bin" / name).write_text(f"#!/bin/bash\n{text}\n")
+        (commands / "bin" / name).chmod(0o755)
+    for name, value in {"SUBMIT_DIR": str(folder), "JOB_ID": "5007", "JOB_NODELIST": "n[1-4]"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    subprocess.run(["bash", folder / "slurm.sh", "--train.seed", "7"], check=True, capture_output=True, cwd=commands)
+    *started, submitted = calls.read_text().splitlines()
+    assert sorted(line.split(" --num-cpus")[0] for line in started) == [
+        "--nodelist=n1 start --head --port=21007 --dashboard-port=25007 --dashboard-agent-listen-port=29007",
+        *(f"--nodelist=n{node} start --address=10.0.0.1:21007" for node in (2, 3, 4)),
+    ]
+    assert submitted.startswith(" job submit --address=http://127.0.0.1:25007 ")
+    assert submitted.endswith(" --train.seed 7 at 10.0.0.1:21007")
+
+
 @pytest.mark.parametrize("variant", [name for name in VARIANTS if load_recipe("qwen3-8b", name).variant.mix])
 def test_the_data_of_mixes_is_made(variant, commands):
     sources = {}

