@@ -21,6 +21,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from functools import partial
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,15 +129,21 @@ def _in_processes_or_threads(
             threads.shutdown(cancel_futures=True)
     else:
         context = multiprocessing.get_context("spawn")  # forking a process with threads is unsafe
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_be_worker, initargs=(make,))
+        ended, end = context.Pipe(duplex=False)
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_be_worker, initargs=(make, ended))
         try:
             for text in in_order(pool, partial(_make_text, config), indexes, 2 * workers):
                 yield Chain.from_json(text)
         except BrokenProcessPool as error:
             text = "a worker process died, maybe for lack of memory. Resume the run with fewer workers."
             raise RunError(text) from error
+        except BaseException:
+            end.close()  # chains under way would go on for minutes
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+            end.close()
+            ended.close()
 
 
 def _give_up(make: ChainMaker) -> None:
@@ -169,8 +176,8 @@ def _make_text(config: RunConfig, index: int) -> str:
     return _maker_here(config, index).to_json()
 
 
-def _be_worker(make: ChainMaker) -> None:
-    """Leave at once and silently when the user interrupts, and when the parent is killed."""
+def _be_worker(make: ChainMaker, ended: Connection) -> None:
+    """Leave at once and silently when the user interrupts, when the run is given up, and when the parent is killed."""
     global _maker_here
     _maker_here = make
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
@@ -178,7 +185,7 @@ def _be_worker(make: ChainMaker) -> None:
     assert parent is not None
 
     def outlive() -> None:
-        parent.join()
+        wait([parent.sentinel, ended])
         os._exit(1)
 
     threading.Thread(target=outlive, daemon=True).start()

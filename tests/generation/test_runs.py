@@ -15,7 +15,7 @@ import pytest
 
 from code_envs.errors import ConfigError, RunError
 from code_envs.generation import RunConfig, distinct, generate, kept, load_config
-from code_envs.problem import Case, Chain, Lineage, Mode, Problem, Report, load_problems
+from code_envs.problem import Case, Chain, Lineage, Mode, Problem, Report, load_chains, load_problems
 from code_envs.teacher import STRATEGIES
 
 # A process of its own that can be killed. Chain i is slow enough to be killed in, and random.
@@ -114,6 +114,23 @@ def test_a_run_has_its_files_and_every_chain_in_order(tmp_path):
     problems = list(load_problems(tmp_path / "run" / "problems.jsonl"))
     assert problems == kept(distinct(chains), config)
     assert {problem.measurements[0].passes for problem in problems} == {1, 2, 3}  # of 4: neither none nor all
+
+
+def first_alone(config: RunConfig, index: int) -> Chain:
+    """All chains but the first take an hour."""
+    if index:
+        time.sleep(3600)
+    return scripted(config, index)
+
+
+def test_a_run_that_is_given_up_does_not_wait_for_the_chains_under_way(tmp_path):
+    def give_up(chain):
+        raise KeyboardInterrupt
+
+    config = RunConfig(chains=8)
+    with pytest.raises(KeyboardInterrupt):
+        generate(tmp_path / "run", config, make=first_alone, workers=2, on_chain=give_up)
+    assert [chain.id for chain in load_chains(tmp_path / "run" / "chains.jsonl")] == [config.id_of(0)]
 
 
 def test_problems_that_two_chains_share_are_kept_once():
