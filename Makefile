@@ -46,7 +46,7 @@ $(OPENRLHF)/.ready-test: pyproject.toml
 	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps openrlhf==0.11.2
 	$(OPENRLHF)/bin/python -m pip install --quiet --disable-pip-version-check \
 		transformers==5.15.0 ray==2.55.0 accelerate aiohttp datasets peft pylatexenc sympy torchdata \
-		pytest pytest-xdist setuptools -e .
+		hypothesis pytest pytest-xdist setuptools -e .
 	@touch $@
 
 # The whole trainer on a CPU: Ray, vLLM and DeepSpeed. Fails unless the reward rises. 15 minutes on two idle cores.

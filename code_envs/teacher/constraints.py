@@ -86,12 +86,12 @@ def _schema(mode: Mode) -> Constraint:
 # be drawn by type.
 _GRAMMAR = r"""
 message ::= "```message\n" sentence{1,6} "```\n" "\n"?
-sentence ::= [^`\n] [^`\n]* "\n"
+sentence ::= [^`\n]{1,500} "\n"
 program ::= "```python\n" import{0,4} function helper{0,3} "```\n" "\n"?
 import ::= ("import " | "from ") text
 function ::= "def f(" parameter (", " parameter){0,3} ") -> " type ":\n" step{3,40}
-helper ::= "\n"{0,2} "def " [a-eg-z_] [a-z0-9_]* "(" text step{1,40}
-parameter ::= [a-z] [a-z0-9_]* ": " type
+helper ::= "\n"{0,2} "def " [a-eg-z_] [a-z0-9_]{0,30} "(" text step{1,40}
+parameter ::= [a-z] [a-z0-9_]{0,30} ": " type
 type ::= ("int" | "str" | "bool" | "float" | "bytes" | ("list" | "set" | "tuple" | "dict") "[" types "]") " | None"?
 types ::= type (", " type){0,3} ", ..."?
 step ::= "    " "    "{0,6} [^ #"'`\n] text
