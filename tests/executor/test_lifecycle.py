@@ -140,7 +140,7 @@ def test_a_sandbox_killed_twice_is_infra():
         known -= {zygote.pid for slot in executor._pool._slots for zygote in slot.zygotes.values()}
         thread = threading.Thread(target=killer, args=(executor,))
         thread.start()
-        (done,) = executor.run(SLOW, "f", [(5,)])
+        (done,) = executor.run("def f():\n    while True: pass", "f", [()])  # it cannot end before it is killed
         stop.set()
         thread.join()
         assert done.status is Status.INFRA
