@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from code_envs.executor import Executor
 from code_envs.generation import CHAINS, load_config
 from code_envs.models import RESPONSES, usage_of
 from code_envs.modes import grade_batch, prompt, validate
-from code_envs.problem import PROBLEMS, Attempt, Chain, Mode, Problem, load_chains, wilson_interval
+from code_envs.problem import PROBLEMS, Attempt, Mode, Problem, load_chains, wilson_interval
+from code_envs.report.numbers import measured
 from code_envs.students import make_student
 from code_envs.teacher import make_teacher
 
@@ -104,7 +105,7 @@ def read_yield(folder: Path) -> Yield:
         counts["drafts"] += len(chain.drafts)
         counts["valid"] += sum(bool(draft.key) for draft in chain.drafts)
         counts["problems"] += len(chain.problems)
-        counts["attempts"] += sum(problem.measurements[-1].attempts for problem in _measured(chain))
+        counts["attempts"] += sum(report.attempts for _, report in measured(chain.problems))
     with (folder / PROBLEMS).open("rb") as lines:
         return Yield(**counts, handed_on=sum(1 for _ in lines))
 
@@ -167,24 +168,19 @@ def _chain_seconds(folder: Path, found: Yield) -> float:
     return (float(drafts.sum()) + found.attempts / together * slowest) / found.chains
 
 
-def _measured(chain: Chain) -> Iterator[Problem]:
-    return (problem for problem in chain.problems if problem.measurements)
-
-
 def _run_cpu(folder: Path, found: Yield, samples: int) -> tuple[float, float]:
     """CPU seconds to validate a problem of a run, and to grade an attempt."""
     step = math.ceil(max(1, found.problems) / samples)
-    every = (problem for chain in load_chains(folder / CHAINS) for problem in _measured(chain))
-    sample = [problem for place, problem in enumerate(every) if place % step == 0]
+    every = (pair for chain in load_chains(folder / CHAINS) for pair in measured(chain.problems))
+    sample = [pair for place, pair in enumerate(every) if place % step == 0]
     if not sample:
         return 0.0, 0.0
-    reports = [(problem, problem.measurements[-1]) for problem in sample]
     with Executor(workers=1) as executor:
         executor.run("def f():\n    return 1\n", "f", [()])  # what it takes to start is not counted
-        validating = _cpu_of(lambda: [validate(problem, executor) for problem in sample])
-        right = _cpu_of_attempts([(problem, report.solved) for problem, report in reports], executor)
-        wrong = _cpu_of_attempts([(problem, report.failed) for problem, report in reports], executor)
-    passes, attempts = (sum(getattr(report, name) for _, report in reports) for name in ("passes", "attempts"))
+        validating = _cpu_of(lambda: [validate(problem, executor) for problem, _ in sample])
+        right = _cpu_of_attempts([(problem, report.solved) for problem, report in sample], executor)
+        wrong = _cpu_of_attempts([(problem, report.failed) for problem, report in sample], executor)
+    passes, attempts = (sum(getattr(report, name) for _, report in sample) for name in ("passes", "attempts"))
     grading = (passes * right + (attempts - passes) * wrong) / max(1, attempts)
     return validating / len(sample), grading
 

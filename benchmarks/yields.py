@@ -28,7 +28,7 @@ from code_envs.commands.output import percent, show_table
 from code_envs.dedup import fingerprint
 from code_envs.errors import ProposalFailed
 from code_envs.executor import Executor, shared_executor
-from code_envs.generation import RunConfig
+from code_envs.generation import RunConfig, is_kept
 from code_envs.models import CachedModel, Completion, Model, ModelConfig, OnDone, Request, Sampling, make_model
 from code_envs.problem import Draft, Mode, Problem, wilson_interval
 from code_envs.students import make_student
@@ -150,9 +150,8 @@ def measure_yield(
             drafts += chain.drafts
         except ProposalFailed:
             drafts += take_notes(teacher).drafts
-    low, high = RunConfig().keep
-    rates = {fingerprint(problem): problem.measurements[-1].rate for problem in problems}
-    distinct = len(rates)
+    last = {fingerprint(problem): problem for problem in problems}
+    distinct = len(last)
     return Yield(
         mode=str(mode),
         arm=arm,
@@ -162,7 +161,7 @@ def measure_yield(
         repeated=len(problems) - distinct,
         per_call=distinct / max(1, len(drafts)),
         interval=wilson_interval(distinct, len(drafts)),
-        kept=sum(low <= rate <= high for rate in rates.values()),
+        kept=sum(is_kept(problem, RunConfig()) for problem in last.values()),
         prompt_tokens=sum(draft.prompt_tokens for draft in drafts),
         completion_tokens=sum(draft.completion_tokens for draft in drafts),
         refused=dict(Counter(draft.checks[0] for draft in drafts if draft.checks).most_common()),

@@ -173,7 +173,7 @@ class _NearIndex:
 
     def _codes(self, sketch: np.ndarray) -> Iterator[tuple[int, HashTable]]:
         for start, end, table in self._bands:
-            yield int.from_bytes(hashlib.blake2b(sketch[start:end].tobytes(), digest_size=8).digest()), table
+            yield hash_of(sketch[start:end].tobytes()), table
 
     def _shared(self, sketch: np.ndarray, number: int) -> float:
         """The Jaccard similarity of two sets of shingles, as their sketches estimate it."""

@@ -11,9 +11,10 @@ __all__ = ["HashTable", "hash_of"]
 _FEWEST = 1 << 10  # slots, a power of two
 
 
-def hash_of(text: str) -> int:
+def hash_of(content: str | bytes) -> int:
     """A hash of 64 bits that is the same in every process."""
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest())
+    given = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    return int.from_bytes(hashlib.blake2b(given, digest_size=8).digest())
 
 
 class HashTable:
@@ -41,6 +42,13 @@ class HashTable:
         self.hashes.append(code)
         self._put(len(self.hashes) - 1)
         return len(self.hashes) - 1
+
+    def add_new(self, code: int) -> bool:
+        """Add a hash unless it is there already; returns whether it was new."""
+        new = code not in self
+        if new:
+            self.add(code)
+        return new
 
     def find(self, code: int) -> Iterator[int]:
         """The numbers of a hash, the first added first."""

@@ -68,8 +68,7 @@ class Split:
         seen = HashTable()
         for problem in each_problem(self._records):
             code = int(problem.key, 16)
-            if code not in seen:
-                seen.add(code)
+            if seen.add_new(code):
                 yield problem, bool(self._chosen) and self._families.of(code) in self._chosen
 
     @property
@@ -110,8 +109,7 @@ class _Families:
         for problem in each_problem(records):
             code, lineage = int(problem.key, 16), problem.lineage
             own = self._number(code)
-            if code not in seen:
-                seen.add(code)
+            if seen.add_new(code):
                 places.append(own)
             for relative in (
                 *([hash_of(f"chain {lineage.chain}")] if lineage.chain else []),

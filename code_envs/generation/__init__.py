@@ -14,7 +14,6 @@ from code_envs.generation.selection import (
     distinct,
     each_removal,
     is_kept,
-    kept,
     load_removals,
 )
 
@@ -33,7 +32,6 @@ __all__ = [
     "generate",
     "in_order",
     "is_kept",
-    "kept",
     "load_config",
     "load_removals",
     "remeasure",

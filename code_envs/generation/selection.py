@@ -19,7 +19,7 @@ from code_envs.generation.config import RunConfig
 from code_envs.hashes import HashTable
 from code_envs.problem import PROBLEMS, Chain, Problem, load_problems
 
-__all__ = ["REMOVED", "Selection", "distinct", "each_distinct", "each_removal", "is_kept", "kept", "load_removals"]
+__all__ = ["REMOVED", "Selection", "distinct", "each_distinct", "each_removal", "is_kept", "load_removals"]
 
 REMOVED = "removed.jsonl"
 """The file of a run folder that says which problems its filters took out, and why."""
@@ -120,18 +120,11 @@ def each_distinct(chains: Iterable[Chain]) -> Iterator[Problem]:
     seen = HashTable()
     for chain in chains:
         for problem in chain.problems:
-            code = int(problem.key, 16)
-            if code not in seen:
-                seen.add(code)
+            if seen.add_new(int(problem.key, 16)):
                 yield problem
 
 
-def kept(problems: Iterable[Problem], config: RunConfig) -> list[Problem]:
-    """The problems whose last measured pass rate is one to keep; unmeasured ones are not."""
-    return [problem for problem in problems if is_kept(problem, config)]
-
-
 def is_kept(problem: Problem, config: RunConfig) -> bool:
-    """Whether the last measured pass rate of a problem is one to keep."""
+    """Whether the last measured pass rate of a problem is one to keep; an unmeasured one is not."""
     low, high = config.keep
     return low <= (problem.measurements[-1].rate if problem.measurements else math.nan) <= high

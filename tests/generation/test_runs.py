@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from code_envs.errors import ConfigError, RunError
-from code_envs.generation import RunConfig, distinct, generate, kept, load_config
+from code_envs.generation import RunConfig, distinct, generate, is_kept, load_config
 from code_envs.problem import Case, Chain, Lineage, Mode, Problem, Report, load_chains, load_problems
 from code_envs.teacher import STRATEGIES
 
@@ -112,7 +112,7 @@ def test_a_run_has_its_files_and_every_chain_in_order(tmp_path):
     assert chains == told == [scripted(config, index) for index in range(9)]
     assert load_config(tmp_path / "run") == config
     problems = list(load_problems(tmp_path / "run" / "problems.jsonl"))
-    assert problems == kept(distinct(chains), config)
+    assert problems == [problem for problem in distinct(chains) if is_kept(problem, config)]
     assert {problem.measurements[0].passes for problem in problems} == {1, 2, 3}  # of 4: neither none nor all
 
 
