@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from code_envs import modes
 from code_envs.cli import main
 from code_envs.generation import RunConfig, generate, load_config
-from code_envs.modes import rules
 from code_envs.problem import Case, Mode, load_chains, load_problems, save_records
 
 PROBLEMS = Path(__file__).parent / "problems"
@@ -142,7 +143,9 @@ def test_check_finds_the_environments_sound(command, name):
 
 
 def test_check_fails_where_a_gold_answer_is_wrong(command, monkeypatch):
-    monkeypatch.setattr(type(rules("deduction")), "gold", lambda self, problem: "```output\n'no such thing'\n```")
+    lying = Mock(wraps=modes.rules("deduction"))
+    lying.gold.return_value = "```output\n'no such thing'\n```"
+    monkeypatch.setattr(modes, "rules", lambda mode: lying)  # what makes and validates problems has the true ones
     done = command("check", "deduction", "--count", 1)
     assert done.code == 1
     assert "the gold answer was graded wrong" in " ".join(done.out.split())
