@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -108,6 +108,7 @@ def measure_yield(
     executor: Executor,
     seeds: str = "stdlib",
     constrain: str = "",
+    plant_faults: bool = False,
 ) -> Yield:
     """Spend a budget in one way.
 
@@ -120,13 +121,15 @@ def measure_yield(
         executor: Runs and grades.
         seeds: Where the code comes from.
         constrain: What holds drafts to their form.
+        plant_faults: In fuzzing, let a mutation plant the faults.
 
     Returns:
         What came of it.
     """
     repairs, turns = ARMS[arm]
     limited = _Budgeted(model, budget)
-    teacher = ModelTeacher(limited, config, make_source(seeds), executor, repairs=repairs, constrain=constrain)
+    form: dict[str, Any] = {"constrain": constrain, "plant_faults": plant_faults}
+    teacher = ModelTeacher(limited, config, make_source(seeds), executor, repairs=repairs, **form)
     student = make_student("search", executor)
     drafts: list[Draft] = []
     problems: list[Problem] = []
@@ -179,6 +182,9 @@ def main(
     temperature: Annotated[float, typer.Option(help="The temperature.")] = 0.8,
     timeout: Annotated[float, typer.Option(help="Seconds that a draft may take.")] = 600.0,
     constrain: Annotated[str, typer.Option(help="What holds drafts to their form: schema, or grammar.")] = "",
+    plant_faults: Annotated[
+        bool, typer.Option("--plant-faults", help="In fuzzing a mutation plants the faults.")
+    ] = False,
     responses: Annotated[Path | None, typer.Option(help="A store of replies, to go on with.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A JSON file to write.")] = None,
 ) -> None:
@@ -202,6 +208,7 @@ def main(
                 executor=shared_executor(),
                 seeds=seeds,
                 constrain=constrain,
+                plant_faults=plant_faults,
             )
             with lock:
                 found.append(result)

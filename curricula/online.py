@@ -15,8 +15,9 @@ from code_envs.curricula.siblings import OnlineSettings
 from code_envs.envs.sources import read_problems
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.models import ModelConfig, Sampling, make_model
-from code_envs.problem import Problem
+from code_envs.problem import Mode, Problem
 from code_envs.teacher import TEACHERS, ModelTeacher, Teacher
+from code_envs.teacher.constraints import constraint
 
 __all__ = ["OnlineConfig", "load_online", "open_service"]
 
@@ -41,6 +42,8 @@ class OnlineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         teacher: An embedded teacher, or the name of a model; empty for none.
         repairs: How often a model may mend a draft that is refused.
         templates: A folder of prompts for a teacher that is a model.
+        constrain: What holds its drafts to their form, see :data:`code_envs.teacher.constraints.CONSTRAINTS`.
+        plant_faults: In fuzzing it writes what is right, and a mutation plants the fault.
         teacher_model: Where that model runs and how its replies are drawn; its name is ``teacher``.
         online: When siblings are wanted, and how long things are remembered.
     """
@@ -60,6 +63,8 @@ class OnlineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     teacher: str = ""
     repairs: int = 3
     templates: str = ""
+    constrain: str = ""
+    plant_faults: bool = False
     teacher_model: ModelConfig | None = None
     online: OnlineSettings = OnlineSettings()
 
@@ -68,6 +73,7 @@ class OnlineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise UnknownName("teacher", self.teacher, TEACHERS)
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; it must not be negative")
+        constraint(Mode.INDUCTION, self.constrain)  # refuses a name that it does not know
 
     def make_teacher(self) -> Callable[[], Teacher] | str | None:
         """What the service makes its teachers with."""
@@ -76,7 +82,8 @@ class OnlineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         assert self.teacher_model is not None
         own = msgspec.structs.replace(self.teacher_model, model=self.teacher)
         model = make_model(own)  # one for all threads
-        return lambda: ModelTeacher(model, own, repairs=self.repairs, templates=self.templates or None)
+        settings: dict[str, Any] = {"templates": self.templates or None, "plant_faults": self.plant_faults}
+        return lambda: ModelTeacher(model, own, repairs=self.repairs, constrain=self.constrain, **settings)
 
 
 def load_online(path: str | Path) -> OnlineConfig:

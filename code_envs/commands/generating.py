@@ -89,6 +89,9 @@ def generate(
     constrain: Annotated[
         str, typer.Option("--constrain", help="Hold drafts to their form: schema (JSON), or grammar.")
     ] = "",
+    plant_faults: Annotated[
+        bool, typer.Option("--plant-faults", help="In fuzzing a model writes what is right, a mutation the fault.")
+    ] = False,
     stop_early: StopEarly = False,
     similarity: Annotated[
         float | None,
@@ -196,6 +199,7 @@ def generate(
         repairs=repairs,
         templates=templates,
         constrain=constrain,
+        plant_faults=plant_faults,
         bands=BANDS if stop_early else (),
         similarity=1.0 if similarity is None and teacher_model else similarity,
         against=tuple(against or ()),

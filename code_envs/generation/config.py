@@ -46,6 +46,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         repairs: How often a model may mend a draft that is refused.
         templates: A folder of prompts for teachers that are models.
         constrain: What holds drafts to their form, one of :data:`.teacher.constraints.CONSTRAINTS`; empty for nothing.
+        plant_faults: In fuzzing, a model writes what is right, and a mutation plants the fault.
         bands: Where measuring may stop early, see :func:`code_envs.measure.measure`.
         similarity: From which share of common parts a problem repeats an earlier one, in (0, 1]; None
             takes out only identical records.
@@ -71,6 +72,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     repairs: int = 3
     templates: str = ""
     constrain: str = ""
+    plant_faults: bool = False
     bands: tuple[tuple[float, float], ...] = ()
     similarity: float | None = None
     against: tuple[str, ...] = ()

@@ -145,7 +145,14 @@ class ChainFactory:
         source, templates = make_source(config.seeds, config.licence or None), config.templates or None
         model = self._model(own, "teacher")
         return ModelTeacher(
-            model, own, source, executor, repairs=config.repairs, templates=templates, constrain=config.constrain
+            model,
+            own,
+            source,
+            executor,
+            repairs=config.repairs,
+            templates=templates,
+            constrain=config.constrain,
+            plant_faults=config.plant_faults,
         )
 
     def _student(self, config: RunConfig, executor: Executor) -> Student:

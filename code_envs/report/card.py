@@ -63,6 +63,8 @@ def _made(config: RunConfig) -> Iterator[str]:
         yield f"The teacher began with pieces of {config.seeds}, and could mend a draft {config.repairs} times."
         if config.constrain:
             yield f"Its drafts were held to their form by a {config.constrain}."
+        if config.plant_faults:
+            yield "In fuzzing it wrote what is right; a mutation planted the fault."
 
 
 def _filters(config: RunConfig) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""What holds a model's drafts to their form: a JSON schema, or a grammar of the blocks, one for each mode.
+"""What a model's drafts consist of, and what holds them to it: a JSON schema, or a grammar of the blocks.
 
-Both fix the form alone. What stands in the parts, and whether it is a valid problem, is for the model
-to write and for validation to judge.
+There is a form for each mode, and one for fuzzing whose faults are planted. Constraints fix the form alone.
+What stands in the parts, and whether it is a valid problem, is for the model to write and for validation to judge.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from code_envs.errors import UnknownName
 from code_envs.models import Constraint
 from code_envs.problem import Mode
 
-__all__ = ["CONSTRAINTS", "constraint", "reminder"]
+__all__ = ["CONSTRAINTS", "FORMS", "constraint", "form_of", "reminder"]
 
-_PARTS: Mapping[Mode, tuple[str, ...]] = {
+_PLANTED = "fuzzing-planted"
+_PARTS: Mapping[str, tuple[str, ...]] = {
     Mode.INDUCTION: ("message", "program", "inputs"),
     Mode.ABDUCTION: ("program", "precondition", "inputs"),
     Mode.DEDUCTION: ("program", "inputs"),
     Mode.FUZZING: ("program", "precondition", "property", "inputs"),
+    _PLANTED: ("message", "program", "inputs"),
 }
-_OPTIONAL = {(Mode.ABDUCTION, "precondition")}
+FORMS = tuple(_PARTS)
+"""The forms of drafts, which are also the names of the sets of prompts."""
+_OPTIONAL = {(str(Mode.ABDUCTION), "precondition")}
 _MEANINGS = {
     "message": "the description, in words",
     "program": "the source of f",
@@ -31,15 +35,20 @@ _MEANINGS = {
     "property": "the source of test_f",
     "inputs": "a list of strings, each the arguments of one call",
 }
-_INPUTS = {Mode.INDUCTION: (6, 12)}  # at least and at most
+_INPUTS: Mapping[str, tuple[int, int]] = {Mode.INDUCTION: (6, 12), _PLANTED: (4, 8)}  # at least and at most
 _FEW = (1, 4)
 
 
-def constraint(mode: Mode, kind: str) -> Constraint | None:
-    """What a draft in a mode must look like.
+def form_of(mode: Mode, *, plant_faults: bool = False) -> str:
+    """The form of drafts in a mode, one of :data:`FORMS`."""
+    return _PLANTED if plant_faults and mode is Mode.FUZZING else str(mode)
+
+
+def constraint(form: str, kind: str) -> Constraint | None:
+    """What a draft must look like.
 
     Args:
-        mode: The mode.
+        form: One of :data:`FORMS`; a mode is one.
         kind: A name of :data:`CONSTRAINTS`; empty for none.
 
     Raises:
@@ -49,33 +58,33 @@ def constraint(mode: Mode, kind: str) -> Constraint | None:
         return None
     if kind not in CONSTRAINTS:
         raise UnknownName("constraint", kind, CONSTRAINTS)
-    return CONSTRAINTS[kind](mode)
+    return CONSTRAINTS[kind](form)
 
 
-def reminder(mode: Mode, kind: str) -> str:
+def reminder(form: str, kind: str) -> str:
     """What a prompt has to say more, since it asks for blocks; empty for what has the form of blocks."""
     if kind != "schema":
         return ""
-    parts = "; ".join(f'"{part}", {_meaning(mode, part)}' for part in _PARTS[mode])
+    parts = "; ".join(f'"{part}", {_meaning(form, part)}' for part in _PARTS[form])
     return (
         f"\n\nWrite no blocks this time: answer with one JSON object instead. It holds {parts}. "
         "Lines of code end in \\n within their string."
     )
 
 
-def _meaning(mode: Mode, part: str) -> str:
-    return _MEANINGS[part] + (', or "" if all arguments are allowed' if (mode, part) in _OPTIONAL else "")
+def _meaning(form: str, part: str) -> str:
+    return _MEANINGS[part] + (', or "" if all arguments are allowed' if (form, part) in _OPTIONAL else "")
 
 
-@lru_cache(maxsize=len(Mode))
-def _schema(mode: Mode) -> Constraint:
+@lru_cache(maxsize=len(FORMS))
+def _schema(form: str) -> Constraint:
     """In the subset that hosted services take in strict mode: every member required, and none besides."""
-    least, most = _INPUTS.get(mode, _FEW)
+    least, most = _INPUTS.get(form, _FEW)
     inputs = {"type": "array", "items": {"type": "string"}, "minItems": least, "maxItems": most}
     schema = {
         "type": "object",
-        "properties": {part: inputs if part == "inputs" else {"type": "string"} for part in _PARTS[mode]},
-        "required": list(_PARTS[mode]),
+        "properties": {part: inputs if part == "inputs" else {"type": "string"} for part in _PARTS[form]},
+        "required": list(_PARTS[form]),
         "additionalProperties": False,
     }
     return Constraint(schema=msgspec.json.encode(schema).decode())
@@ -102,21 +111,21 @@ input ::= [-0-9TFNbfs"'(\[{] [^`\n]{0,300} "\n"
 """
 
 
-@lru_cache(maxsize=len(Mode))
-def _grammar(mode: Mode) -> Constraint:
-    least, most = _INPUTS.get(mode, _FEW)
-    parts = [f"{part}?" if (mode, part) in _OPTIONAL else part for part in _PARTS[mode]]
-    rules = [line for line in _GRAMMAR.strip().split("\n") if _used(line.split(" ::= ")[0], mode)]
+@lru_cache(maxsize=len(FORMS))
+def _grammar(form: str) -> Constraint:
+    least, most = _INPUTS.get(form, _FEW)
+    parts = [f"{part}?" if (form, part) in _OPTIONAL else part for part in _PARTS[form]]
+    rules = [line for line in _GRAMMAR.strip().split("\n") if _used(line.split(" ::= ")[0], form)]
     inputs = f'inputs ::= "```inputs\\n" input{{{least},{most}}} "```"'
     return Constraint(grammar="\n".join([f"root ::= {' '.join(parts)}", inputs, *rules]) + "\n")
 
 
-def _used(rule: str, mode: Mode) -> bool:
+def _used(rule: str, form: str) -> bool:
     """Some readers of grammars refuse rules that nothing leads to."""
     owner = {"sentence": "message"}.get(rule, rule)
-    return owner not in _MEANINGS or owner in _PARTS[mode]
+    return owner not in _MEANINGS or owner in _PARTS[form]
 
 
-CONSTRAINTS: Mapping[str, Callable[[Mode], Constraint]] = {"schema": _schema, "grammar": _grammar}
+CONSTRAINTS: Mapping[str, Callable[[str], Constraint]] = {"schema": _schema, "grammar": _grammar}
 """How drafts can be held to their form: ``schema`` by any server that has JSON schemas, ``grammar`` by
 llama.cpp, vLLM and SGLang."""

@@ -1,12 +1,13 @@
 """Making problems of the parts that a teacher wrote: results come from the executor, never from the teacher.
 
 Inputs that the program fails on are left out. Where a teacher gave too few, more are drawn by type;
-the problem's tags say so.
+the problem's tags say so. A teacher of fuzzing may leave the fault to a mutation of its program.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -17,24 +18,30 @@ from code_envs.modes import Answer, complete_cases, rules
 from code_envs.modes.guessing import run_arguments, run_each
 from code_envs.modes.verdicts import told
 from code_envs.problem import Case, Mode, Problem, parameters_of
-from code_envs.programs.inputs import arguments_for, random_arguments, vary_arguments
+from code_envs.programs.inputs import Arguments, arguments_for, boundary_arguments, random_arguments, vary_arguments
 from code_envs.programs.source import signature_of
+from code_envs.teacher.base import LEVELS
+from code_envs.teacher.harvest_conditions import precondition_for
+from code_envs.teacher.planting import plant
 from code_envs.teacher.reading import DraftRefused, Parts, read_inputs
-from code_envs.values import decode, encode, write_literal
+from code_envs.values import decode, encode, parse_literal, write_literal
 
-__all__ = ["DRAWN", "candidates"]
+__all__ = ["DRAWN", "PLANTED", "candidates"]
 
 DRAWN = "inputs drawn by type"
 """The tag of a problem whose inputs are not all the teacher's."""
+PLANTED = "fault planted by a mutation"
+"""The tag of a problem whose program is the teacher's but for the fault."""
 _VISIBLE = (6, 8)  # cases of induction: so many are wanted, so many are shown at most
 _CHOICE = 4  # inputs that are tried as the one of abduction or deduction
 _MAX_SHOWN = 1_000
 _WITNESSES = 60
+_ORDINARY = 60  # inputs of each kind that a planted fault is tried on
 
-Arguments = tuple[object, ...]
 
-
-def candidates(mode: Mode, parts: Parts, rng: np.random.Generator, executor: Executor) -> Iterator[Problem]:
+def candidates(
+    mode: Mode, parts: Parts, rng: np.random.Generator, executor: Executor, fault_level: int | None = None
+) -> Iterator[Problem]:
     """Make problems of one draft, the most likely one first; none is validated yet.
 
     Args:
@@ -42,6 +49,8 @@ def candidates(mode: Mode, parts: Parts, rng: np.random.Generator, executor: Exe
         parts: What the teacher wrote.
         rng: Draws what is missing.
         executor: Runs the program.
+        fault_level: In fuzzing, how rare a fault to plant into the program, which is right: from 0 to ``LEVELS - 1``,
+            the rarest. None if the teacher wrote the fault itself.
 
     Yields:
         At least one problem.
@@ -56,6 +65,8 @@ def candidates(mode: Mode, parts: Parts, rng: np.random.Generator, executor: Exe
         raise DraftRefused("signature", f"{parts.entry}: {error}") from error
     bare = _Sketch(mode, parts, signature, given)
     make = {Mode.INDUCTION: _induction, Mode.FUZZING: _fuzzing}.get(mode, _one_case)
+    if mode is Mode.FUZZING and fault_level is not None:
+        make = partial(_planted, level=fault_level)
     try:
         yield from make(bare, rng, executor)
     except ProblemError as error:
@@ -177,3 +188,50 @@ def _fuzzing(draft: _Sketch, rng: np.random.Generator, executor: Executor) -> It
         raise DraftRefused("witness", text)
     for place in places[:_CHOICE]:
         yield problem.but(witness=texts[place], tags=(DRAWN,) if place >= len(draft.given) else ())
+
+
+def _planted(draft: _Sketch, rng: np.random.Generator, executor: Executor, *, level: int) -> Iterator[Problem]:
+    """Plant faults that few inputs show; the arguments that are allowed are those of the types that work."""
+    parts = draft.parts
+    if not parts.message:
+        raise DraftRefused("missing", "there is no description; write it into a block ```message")
+    given = _that_run(draft, draft.given, executor)
+    samples = given or _that_run(draft, draft.drawn(rng, 2 * _CHOICE), executor)
+    if not samples:
+        raise draft.refuse_runs(executor)
+    varied = [vary_arguments(arguments, rng) for arguments in samples for _ in range(_ORDINARY // len(samples))]
+    tried = [
+        *samples,
+        *varied,
+        *boundary_arguments(samples, rng, _ORDINARY),
+        *random_arguments(samples, rng, _ORDINARY),
+    ]
+    calls = list({encode(arguments, ordered=True): arguments for arguments in tried}.values())
+    faults = plant(parts.program, parts.entry, calls, rng, executor)
+    if not faults:
+        text = (
+            "no change of one condition, number or line of f shows on a few inputs only; "
+            "let f treat some cases otherwise that few inputs meet"
+        )
+        raise DraftRefused("planted", text)
+    wanted = level * len(faults) // LEVELS
+    nearest = sorted(range(len(faults)), key=lambda place: abs(place - wanted))
+    for fault in [faults[place] for place in nearest][:_CHOICE]:
+        witness = parse_literal(fault.witnesses[0])
+        assert isinstance(witness, tuple)
+        yield Problem(
+            mode=draft.mode,
+            program=fault.program,
+            signature=draft.signature,
+            entry=parts.entry,
+            message=parts.message,
+            precondition=precondition_for(parameters_of(draft.signature), [*samples, witness]),
+            reference=parts.program,
+            witness=fault.witnesses[0],
+            tags=(PLANTED,) if given else (PLANTED, DRAWN),
+        )
+
+
+def _that_run(draft: _Sketch, inputs: Sequence[Arguments], executor: Executor) -> list[Arguments]:
+    runs = draft.run(inputs, executor) if inputs else []
+    return [arguments for arguments, run in zip(inputs, runs, strict=True) if run.ok]

@@ -19,11 +19,12 @@ from code_envs.modes.base import Grade
 from code_envs.problem import Direction, Lineage, Mode, Problem
 from code_envs.teacher.adaptive import RateTracker
 from code_envs.teacher.base import LEVELS, Target
-from code_envs.teacher.harvest_fuzzing import Fault, find_faults, fuzzing_problem
+from code_envs.teacher.harvest_fuzzing import find_faults, fuzzing_problem
 from code_envs.teacher.harvest_pool import Pool, build_pool
 from code_envs.teacher.harvest_problems import abduction_problem, deduction_problem, induction_problem, reading_size
 from code_envs.teacher.harvest_scan import Candidate, may_qualify, scan_module
 from code_envs.teacher.harvest_words import summary
+from code_envs.teacher.planting import Fault
 from code_envs.teacher.seeds import SeedSource, TreeSource
 
 __all__ = ["HarvestTeacher", "harvest"]

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
 import numpy as np
 
-from code_envs.executor import Execution, Executor, Job, Limits
+from code_envs.executor import Execution, Executor
 from code_envs.problem import PROPERTY, Mode, Problem, parameters_of
 from code_envs.programs.inputs import boundary_arguments, random_arguments
 from code_envs.programs.mutants import Mutant, mutants
@@ -22,33 +21,14 @@ from code_envs.teacher.harvest_pool import Pool, stream_of
 from code_envs.teacher.harvest_scan import Candidate
 from code_envs.teacher.harvest_types import signature_for
 from code_envs.teacher.harvest_words import summary
-from code_envs.values import encode, parse_literal, write_literal
+from code_envs.teacher.planting import LIMITS, Fault, differing, job_of, limits_after, rare
+from code_envs.values import encode, parse_literal
 
-__all__ = ["Fault", "find_faults", "fuzzing_problem"]
+__all__ = ["find_faults", "fuzzing_problem"]
 
-_LIMITS = Limits(cpu_seconds=0.3, wall_seconds=10.0, result_bytes=1 << 18)
 _MUTANTS, _INJECTED, _INPUTS = 16, 8, 80
-_RARE = 0.06  # of the inputs tried; what validation guesses is less like those that work
 _HOLDS = 0.9  # of the inputs on which the function, or a property of it, must not raise
 _MOST_FAULTS = 6
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """Something that rare inputs show.
-
-    Attributes:
-        program: The program that is at fault.
-        change: What was changed in the function, or ``found`` where nothing was.
-        check: The source of the property that fails; empty in differential mode.
-        witnesses: Arguments known to show it, as tuple literals, the simplest first.
-        rate: The share of the inputs tried that show it.
-    """
-
-    program: str
-    change: str
-    check: str
-    witnesses: tuple[str, ...]
-    rate: float
 
 
 def fuzzing_problem(candidate: Candidate, pool: Pool, fault: Fault, witness: str) -> Problem:
@@ -82,32 +62,31 @@ def find_faults(candidate: Candidate, pool: Pool, executor: Executor) -> list[Fa
     """
     rng = stream_of(candidate.program, candidate.name, "faults")
     calls = _inputs(pool, rng)
-    right = executor.run_jobs([_job(candidate.program, candidate.name, calls, _LIMITS)])[0]
+    right = executor.run_jobs([job_of(candidate.program, candidate.name, calls, LIMITS)])[0]
     if sum(run.ok for run in right) < _HOLDS * len(calls):
         return []  # that it raises is no fault, but would hide one
-    base = right[0].cpu_seconds  # mutants often run forever: they get some times what the function needs
-    limits = msgspec.structs.replace(_LIMITS, cpu_seconds=min(0.03 + 4 * base, _LIMITS.cpu_seconds))
+    limits = limits_after(right)
     broken = mutants(candidate.program, candidate.name, rng, _MUTANTS)
     properties = _properties(candidate, pool)
     programs = [*(mutant.program for mutant in broken), *(f"{candidate.program}\n\n{check}" for check in properties)]
     entries = [candidate.name] * len(broken) + [PROPERTY] * len(properties)
-    jobs = [_job(program, entry, calls, limits) for program, entry in zip(programs, entries, strict=True)]
+    jobs = [job_of(program, entry, calls, limits) for program, entry in zip(programs, entries, strict=True)]
     runs = executor.run_jobs(jobs)
-    different = [(mutant, _differing(right, own)) for mutant, own in zip(broken, runs, strict=False)]
+    different = [(mutant, differing(right, own)) for mutant, own in zip(broken, runs, strict=False)]
     faults: list[Fault] = []
     if summary(candidate):
-        faults += [fault for mutant, places in different for fault in _rare(mutant, "", calls, places)]
+        faults += [fault for mutant, places in different for fault in rare(mutant, "", calls, places)]
     kept = []
     for check, own in zip(properties, runs[len(broken) :], strict=True):
         failing = _failing(own)
         if len(failing) + sum(run.ok for run in own) < _HOLDS * len(own):
             continue
-        faults += _rare(Mutant(candidate.program, "found"), check, calls, failing)
+        faults += rare(Mutant(candidate.program, "found"), check, calls, failing)
         kept += [] if failing else [check]
     pairs = [(mutant, check) for check in kept[:2] for mutant, places in different if places][:_INJECTED]
-    jobs = [_job(f"{mutant.program}\n\n{check}", PROPERTY, calls, limits) for mutant, check in pairs]
+    jobs = [job_of(f"{mutant.program}\n\n{check}", PROPERTY, calls, limits) for mutant, check in pairs]
     for (mutant, check), own in zip(pairs, executor.run_jobs(jobs) if jobs else [], strict=True):
-        faults += _rare(mutant, check, calls, _failing(own))
+        faults += rare(mutant, check, calls, _failing(own))
     ranked = sorted(faults, key=lambda fault: -fault.rate)
     places = np.linspace(0, len(ranked) - 1, min(len(ranked), _MOST_FAULTS)).round().astype(int)
     return [ranked[place] for place in places]
@@ -120,28 +99,8 @@ def _inputs(pool: Pool, rng: np.random.Generator) -> list[Arguments]:
     return list({encode(call, ordered=True): call for call in calls}.values())
 
 
-def _job(program: str, entry: str, calls: Sequence[Arguments], limits: Limits) -> Job:
-    return Job(program=program, entry=entry, calls=[encode(call, ordered=True) for call in calls], limits=limits)
-
-
-def _differing(right: Sequence[Execution], own: Sequence[Execution]) -> list[int]:
-    """The calls where a mutant gives another result than the function, or raises where that gives one."""
-    pairs = enumerate(zip(right, own, strict=True))
-    return [at for at, (good, bad) in pairs if good.ok and (bad.ok or bad.exception) and bad.value != good.value]
-
-
 def _failing(runs: Sequence[Execution]) -> list[int]:
     return [at for at, run in enumerate(runs) if run.exception == "AssertionError"]
-
-
-def _rare(mutant: Mutant, check: str, calls: Sequence[Arguments], failing: Sequence[int]) -> list[Fault]:
-    """The fault, if some of the calls show it, but few; with a small, a middling and a large witness."""
-    rate = len(failing) / max(len(calls), 1)
-    if not 0 < rate <= _RARE:
-        return []
-    ranked = sorted((calls[at] for at in failing), key=lambda call: (len(encode(call)), encode(call)))
-    witnesses = dict.fromkeys(write_literal(ranked[at]) for at in (0, len(ranked) // 2, -1))
-    return [Fault(mutant.program, mutant.change, check, tuple(witnesses), rate)]
 
 
 # --- properties -------------------------------------------------------------------------------

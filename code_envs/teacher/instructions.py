@@ -1,4 +1,4 @@
-"""What a teacher that is a model is told: templates, one set for each mode, filled for each turn.
+"""What a teacher that is a model is told: templates, one set for each form of drafts, filled for each turn.
 
 A set is ``rules.txt``, put into the others as ``$rules``, and one template for each kind of turn:
 ``first``, ``harder``, ``easier``, ``vary`` and ``repair``. A folder of your own with the same layout
@@ -18,6 +18,7 @@ from code_envs.modes.blocks import fence
 from code_envs.modes.prompts import fill
 from code_envs.problem import Attempt, Direction, Mode, Problem, Report, Seed
 from code_envs.teacher.base import LEVELS, Target
+from code_envs.teacher.constraints import FORMS, form_of
 
 __all__ = ["DIFFICULTIES", "KINDS", "Instructions"]
 
@@ -41,18 +42,19 @@ class Instructions:
 
     Args:
         folder: Templates that replace the package's own; none if None.
+        plant_faults: Ask for fuzzing's programs without a fault, which is planted then.
 
     Raises:
         ConfigError: There is no such folder, or it holds something that is no template.
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
-        self._folder = Path(folder) if folder else None
+    def __init__(self, folder: str | Path | None = None, *, plant_faults: bool = False) -> None:
+        self._folder, self._plant_faults = Path(folder) if folder else None, plant_faults
         if self._folder is None:
             return
         if not self._folder.is_dir():
             raise ConfigError(f"there is no folder {str(folder)!r} of templates")
-        known = {f"{mode}/{name}.txt" for mode in Mode for name in _SETS}
+        known = {f"{form}/{name}.txt" for form in FORMS for name in _SETS}
         found = {path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*.txt")}
         if not found or found - known:
             odd = min(found - known, default="no template")
@@ -74,7 +76,7 @@ class Instructions:
         """
         report = problem.measurements[-1] if problem.measurements else None
         fields = {
-            "previous": _previous(problem),
+            "previous": _previous(problem, self._plant_faults),
             "report": _told(report),
             "attempts": _attempts(report),
             "target": _percent(target),
@@ -87,8 +89,9 @@ class Instructions:
         return self._write(mode, "repair", {"complaints": listed})
 
     def _write(self, mode: Mode, name: str, fields: dict[str, str]) -> str:
-        rules = _template(self._folder, mode, "rules").rstrip()
-        return fill(_template(self._folder, mode, name), {"rules": rules, **fields})
+        form = form_of(mode, plant_faults=self._plant_faults)
+        rules = _template(self._folder, form, "rules").rstrip()
+        return fill(_template(self._folder, form, name), {"rules": rules, **fields})
 
 
 def _percent(target: Target) -> str:
@@ -96,23 +99,24 @@ def _percent(target: Target) -> str:
 
 
 @lru_cache(maxsize=256)
-def _template(folder: Path | None, mode: Mode, name: str) -> str:
-    own = folder / mode / f"{name}.txt" if folder else None
+def _template(folder: Path | None, form: str, name: str) -> str:
+    own = folder / form / f"{name}.txt" if folder else None
     if own is not None and own.is_file():
         return own.read_text(encoding="utf-8")
-    return files("code_envs.teacher").joinpath("templates", str(mode), f"{name}.txt").read_text(encoding="utf-8")
+    return files("code_envs.teacher").joinpath("templates", form, f"{name}.txt").read_text(encoding="utf-8")
 
 
-def _previous(problem: Problem) -> str:
+def _previous(problem: Problem, plant_faults: bool) -> str:
     """A problem in the blocks that the teacher writes, its calls with their results."""
+    planted = plant_faults and problem.differential  # what the teacher wrote was right
     calls = [f"{problem.entry}({case.shown()}) == {case.result}" for case in problem.cases]
     if problem.witness:
         calls = [f"{problem.entry}({problem.witness[1:-1].rstrip(',')})  # shows the fault"]
     blocks = [
         ("message", problem.message if problem.mode is Mode.INDUCTION or problem.differential else ""),
-        ("python", problem.program),
-        ("reference", problem.reference),
-        ("precondition", problem.precondition),
+        ("python", problem.reference if planted else problem.program),
+        ("reference", "" if planted else problem.reference),
+        ("precondition", "" if planted else problem.precondition),
         ("property", problem.property),
         ("inputs", "\n".join(calls)),
     ]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from code_envs.dedup import fingerprint
+from code_envs.dedup import fingerprint, normal_tokens
 from code_envs.errors import ConfigError, LiteralError, ProposalFailed
 from code_envs.executor import Executor, shared_executor
 from code_envs.models import Completion, Finish, Message, Model, ModelConfig, Request
@@ -23,7 +23,7 @@ from code_envs.problem import Direction, Draft, Lineage, Mode, Problem, Seed
 from code_envs.teacher.adaptive import RateTracker
 from code_envs.teacher.base import LEVELS, Notes, Target
 from code_envs.teacher.blocks import pick
-from code_envs.teacher.constraints import constraint, reminder
+from code_envs.teacher.constraints import constraint, form_of, reminder
 from code_envs.teacher.drafting import candidates
 from code_envs.teacher.instructions import Instructions
 from code_envs.teacher.reading import DraftRefused, read_parts
@@ -39,6 +39,7 @@ DRAFT_CHECKS = {
     "truncated": "The reply is not cut off.",
     "unreadable": "The reply can be read.",
     "missing": "No part of the problem is missing.",
+    "planted": "A fault can be planted that few inputs show.",
     "same": "It is not the last problem again.",
 }
 """What can be wrong with a draft before its mode's own checks (see ``CHECKS``), as true of a good one."""
@@ -71,6 +72,8 @@ class ModelTeacher:
         repairs: How often a draft may be mended.
         templates: A folder of prompts, see :class:`.instructions.Instructions`.
         constrain: What holds drafts to their form, a name of :data:`.constraints.CONSTRAINTS`; empty for nothing.
+        plant_faults: In fuzzing, have it write what is right, and let a mutation plant the fault, the rarer the
+            higher the level. A small model hardly ever writes a fault that shows.
         target: The pass rate to aim at where no level is asked for, in (0, 1).
 
     Raises:
@@ -90,15 +93,18 @@ class ModelTeacher:
         repairs: int = 3,
         templates: str | Path | None = None,
         constrain: str = "",
+        plant_faults: bool = False,
         target: float = 0.5,
     ) -> None:
         if repairs < 0 or not 0 < target < 1:
             raise ConfigError(f"give repairs >= 0 and a target between 0 and 1, not {repairs} and {target}")
         self.model, self.config, self.name, self.repairs = model, config, config.model, repairs
         self.source = TreeSource() if source is None else source
-        self.instructions, self.target, self.rates = Instructions(templates), target, RateTracker()
-        self._forms = {mode: constraint(mode, constrain) or msgspec.UNSET for mode in Mode}
-        self._reminders = {mode: reminder(mode, constrain) for mode in Mode}
+        self.instructions = Instructions(templates, plant_faults=plant_faults)
+        self.plant_faults, self.target, self.rates = plant_faults, target, RateTracker()
+        forms = {mode: form_of(mode, plant_faults=plant_faults) for mode in Mode}
+        self._forms = {mode: constraint(form, constrain) or msgspec.UNSET for mode, form in forms.items()}
+        self._reminders = {mode: reminder(form, constrain) for mode, form in forms.items()}
         self._executor = executor
         self._seed: Seed | None = None
         self._drafts: list[Draft] = []
@@ -212,7 +218,8 @@ class ModelTeacher:
         complaints: list[Complaint] = []
         try:
             parts = read_parts(_text_of(completion))
-            for candidate in candidates(turn.mode, parts, rng, self.executor):
+            fault_level = turn.lineage.level if self.plant_faults else None
+            for candidate in candidates(turn.mode, parts, rng, self.executor, fault_level):
                 found = self._complaints(candidate, turn.previous)
                 if not found:
                     return candidate.but(lineage=turn.lineage.but(teacher=self.name)), []
@@ -224,9 +231,15 @@ class ModelTeacher:
         return None, complaints
 
     def _complaints(self, problem: Problem, previous: Problem | None) -> list[Complaint]:
-        if previous is not None and fingerprint(problem) == fingerprint(previous):
+        if previous is not None and self._is_same(problem, previous):
             return [Complaint("same", "it is the last problem again, apart from names; change what it asks")]
         return validate(problem, self.executor)
+
+    def _is_same(self, problem: Problem, previous: Problem) -> bool:
+        """Whether the teacher wrote the same again; another fault that is planted in it makes nothing new."""
+        if self.plant_faults and problem.differential:
+            return normal_tokens(problem.reference) == normal_tokens(previous.reference)
+        return fingerprint(problem) == fingerprint(previous)
 
     def _note(
         self, turn: _Turn, repair: int, completion: Completion, complaints: list[Complaint], problem: Problem | None

@@ -51,13 +51,14 @@ def test_a_model_may_teach(write):
     pytest.importorskip("openai")
     config = load_online(
         write(
-            'problems = "problems.jsonl"\nteacher = "big-model"\nrepairs = 1\n'
+            'problems = "problems.jsonl"\nteacher = "big-model"\nrepairs = 1\nplant_faults = true\n'
             '[teacher_model]\nbase_url = "http://127.0.0.1:9/v1"\n[teacher_model.sampling]\nmax_tokens = 77\n'
         )
     )
     teacher = config.make_teacher()()
     assert isinstance(teacher, ModelTeacher)
     assert (teacher.name, teacher.repairs, teacher.config.sampling.max_tokens) == ("big-model", 1, 77)
+    assert teacher.plant_faults
     assert config.teacher_model == ModelConfig(
         model="big-model", base_url="http://127.0.0.1:9/v1", sampling=teacher.config.sampling
     )
@@ -71,6 +72,7 @@ def test_a_model_may_teach(write):
         ('problems = "p"\nteacher = "procedurl"\n', UnknownName, "Did you mean 'procedural'"),
         ('problems = "p"\nbatch_size = "x"\n', ConfigError, r"Expected `int`, got `str` - at `\$.batch_size`"),
         ('problems = "p"\nseed = -1\n', ConfigError, "seed is -1"),
+        ('problems = "p"\nconstrain = "gramar"\n', UnknownName, "Did you mean 'grammar'"),
         ('problems = "p"\nonline = 3\n', ConfigError, "must be a table"),
         ('problems = "p"\n[online]\nhalflife = 3\n', UnknownName, "Did you mean 'half_life'"),
         ('problems = "p"\n[online]\nhalf_life = -3\n', ConfigError, r"^half_life must be positive, not -3\.0$"),

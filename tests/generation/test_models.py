@@ -59,6 +59,28 @@ def words(url, folder, *more):
     return [*COMMAND, "generate", *chains, *models, "-o", str(folder), *more]
 
 
+RIGHT = """```message
+Turn the numbers to the left by k places, k taken modulo how many there are. If there are more than {number} and
+the first equals the last, the last is left out before. An empty list gives an empty list.
+```
+```python
+def f(xs: list[int], k: int) -> list[int]:
+    if len(xs) > {number} and xs[0] == xs[-1]:
+        xs = xs[:-1]
+    if not xs:
+        return []
+    k = k % len(xs)
+    return xs[k:] + xs[:k]
+```
+```inputs
+[4, 1, 1, 4], 2
+[1, 2, 3], 1
+[], 4
+[5, 6, 7, 8, 9], 3
+```
+"""
+
+
 def contents(folder):
     names = ("config.toml", "chains.jsonl", "problems.jsonl", "removed.jsonl")
     return {name: (folder / name).read_bytes() for name in names}
@@ -134,6 +156,20 @@ def test_a_run_keeps_every_draft_and_its_settings(model_server, tmp_path, config
     counts = dict(Summary(config, chains).drafts())["all"]
     assert (counts["drafts"], counts["valid"]) == (len(written), len(made))
     assert counts["drafts"] == counts["valid"] + sum(list(counts.values())[3:])
+
+
+def test_faults_are_planted_into_what_the_model_wrote(model_server, tmp_path):
+    model_server.script = lambda body, _=0: RIGHT.format(number=3 + len(body["messages"][0]["content"]) % 3)
+    chains = ["--mode", "fuzzing", "--chains", "2", "--turns", "1", "--attempts", "2", "--plant-faults"]
+    models = ["--teacher", "master", "--student", "constant", "--base-url", model_server.url]
+    command = [*COMMAND, "generate", *chains, *models, "-o", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert load_config(tmp_path).plant_faults
+    made = [problem for chain in load_chains(tmp_path / "chains.jsonl") for problem in chain.problems]
+    assert [(problem.mode, problem.tags) for problem in made] == [("fuzzing", ("fault planted by a mutation",))] * 2
+    assert all(problem.differential and problem.program != problem.reference for problem in made)
+    assert "a mutation planted the fault" in describe_run(tmp_path)
 
 
 def test_the_report_and_the_card_say_how_it_was_made(model_server, tmp_path, config):

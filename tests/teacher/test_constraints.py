@@ -12,7 +12,7 @@ from code_envs.models import Constraint, ModelConfig
 from code_envs.modes.blocks import blocks_of
 from code_envs.problem import Mode, Seed
 from code_envs.teacher import ModelTeacher
-from code_envs.teacher.constraints import CONSTRAINTS, constraint, reminder
+from code_envs.teacher.constraints import CONSTRAINTS, FORMS, constraint, form_of, reminder
 
 
 class OneSeed:
@@ -34,20 +34,28 @@ def bare(draft):
     return draft[draft.index("```") :].rstrip()
 
 
-def propose(model, executor, mode, constrain):
-    teacher = ModelTeacher(model, ModelConfig(model="scripted"), OneSeed(), executor, repairs=1, constrain=constrain)
-    return teacher.propose(np.random.default_rng(1), 4, mode)
+def propose(model, executor, form, constrain):
+    settings = {"repairs": 1, "constrain": constrain, "plant_faults": form not in list(Mode)}
+    teacher = ModelTeacher(model, ModelConfig(model="scripted"), OneSeed(), executor, **settings)
+    return teacher.propose(np.random.default_rng(1), 4, Mode(form.partition("-")[0]))
 
 
-@pytest.mark.parametrize("mode", Mode)
-def test_one_json_object_makes_the_same_problem_as_the_blocks(mode, good, scripted_model, executor):
-    members = json.loads(constraint(mode, "schema").schema)["required"]
-    draft = {name: value for name, value in as_json(good[mode]).items() if name in members}
+def test_every_mode_has_a_form_and_fuzzing_has_two():
+    assert [form_of(mode) for mode in Mode] == list(Mode)
+    planted = [form_of(mode, plant_faults=True) for mode in Mode]
+    assert planted == ["induction", "abduction", "deduction", "fuzzing-planted"]
+    assert set(FORMS) == {*Mode, *planted}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_json_object_makes_the_same_problem_as_the_blocks(form, good, scripted_model, executor):
+    members = json.loads(constraint(form, "schema").schema)["required"]
+    draft = {name: value for name, value in as_json(good[form]).items() if name in members}
     assert sorted(draft) == sorted(members)
     model = scripted_model(json.dumps(draft))
-    assert propose(model, executor, mode, "schema") == propose(scripted_model(good[mode]), executor, mode, "")
+    assert propose(model, executor, form, "schema") == propose(scripted_model(good[form]), executor, form, "")
     (request,) = model.requests
-    assert request.constraint == constraint(mode, "schema")
+    assert request.constraint == constraint(form, "schema")
     assert all(f'"{name}"' in request.messages[0]["content"].rpartition("JSON object")[2] for name in members)
 
 
@@ -79,9 +87,9 @@ def test_unknown_names_are_answered_with_the_nearest(scripted_model, executor):
         RunConfig(constrain="shema")
 
 
-@pytest.mark.parametrize("mode", Mode)
-def test_every_rule_of_a_grammar_is_defined_once_and_used(mode):
-    rules = constraint(mode, "grammar").grammar.strip().split("\n")
+@pytest.mark.parametrize("form", FORMS)
+def test_every_rule_of_a_grammar_is_defined_once_and_used(form):
+    rules = constraint(form, "grammar").grammar.strip().split("\n")
     names = [rule.split(" ::= ")[0] for rule in rules]
     assert len(set(names)) == len(names)
     bodies = " ".join(re.sub(r'"(\\.|[^"\\])*"|\[(\\.|[^\]\\])*\]', " ", rule.split(" ::= ")[1]) for rule in rules)
@@ -89,13 +97,13 @@ def test_every_rule_of_a_grammar_is_defined_once_and_used(mode):
 
 
 @pytest.mark.extra
-@pytest.mark.parametrize("mode", Mode)
-def test_a_reader_of_grammars_takes_good_drafts_and_no_others(mode, good):
+@pytest.mark.parametrize("form", FORMS)
+def test_a_reader_of_grammars_takes_good_drafts_and_no_others(form, good):
     """By xgrammar, which vLLM and SGLang ask; it comes with vLLM."""
     pytest.importorskip("xgrammar", reason="pip install vllm")
     from xgrammar.testing import _is_grammar_accept_string as accepts
 
-    grammar, draft = constraint(mode, "grammar").grammar, bare(good[mode])
+    grammar, draft = constraint(form, "grammar").grammar, bare(good[form])
     assert accepts(grammar, draft)
     untyped = re.sub(r"def f\((.*)\) -> .*:", "def f(xs, k):", draft)
     one_step = re.sub(r"(?s)(def f\(.*?:\n).*?```", r"\1    return xs\n```", draft, count=1)

@@ -12,6 +12,7 @@ from code_envs.errors import ConfigError
 from code_envs.modes import Complaint
 from code_envs.problem import Direction, Mode, Report, Seed, load_problems
 from code_envs.teacher import LEVELS, STRATEGIES
+from code_envs.teacher.constraints import FORMS
 from code_envs.teacher.instructions import Instructions
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -19,8 +20,8 @@ PROBLEMS = Path(__file__).parents[1] / "problems"
 SEED = Seed(text="def area(w, h):\n    return w * h  # $5\n", origin="a.py:1-2")
 
 
-def measured(mode):
-    problem = next(iter(load_problems(PROBLEMS / f"{mode}.jsonl")))
+def measured(mode, planted):
+    problem = next(one for one in load_problems(PROBLEMS / f"{mode}.jsonl") if one.differential or not planted)
     report = Report(
         problem=problem.key,
         student="s",
@@ -35,21 +36,22 @@ def measured(mode):
     return problem.but(measurements=(report,))
 
 
-def written(mode, kind):
-    tell = Instructions()
+def written(form, kind):
+    mode, planted = Mode(form.partition("-")[0]), form not in list(Mode)
+    tell = Instructions(plant_faults=planted)
     complaints = [Complaint("runs", "f(3) raises KeyError: 'x'"), Complaint("message", "there is no message")]
     match kind:
         case "first":
             return tell.first(mode, SEED, 7)
         case "repair":
             return tell.repair(mode, complaints)
-    return tell.next(measured(mode), Direction(kind), (0.35, 0.65))
+    return tell.next(measured(mode, planted), Direction(kind), (0.35, 0.65))
 
 
 @pytest.mark.parametrize("kind", ["first", "harder", "easier", "sideways", "repair"])
-@pytest.mark.parametrize("mode", Mode)
-def test_prompts_are_as_written(mode, kind):
-    text, path = written(mode, kind), GOLDEN / f"{mode}-{kind}.txt"
+@pytest.mark.parametrize("form", FORMS)
+def test_prompts_are_as_written(form, kind):
+    text, path = written(form, kind), GOLDEN / f"{form}-{kind}.txt"
     if os.environ.get("GOLDEN") == "write":
         path.parent.mkdir(exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")

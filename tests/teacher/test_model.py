@@ -7,9 +7,10 @@ from code_envs.errors import ConfigError, ProposalFailed
 from code_envs.models import Completion, Finish, ModelConfig
 from code_envs.modes import validate
 from code_envs.problem import Chain, Direction, Draft, Mode, Report, Seed
+from code_envs.programs.source import normalise
 from code_envs.students import make_student
 from code_envs.teacher import ModelTeacher, TakesNotes, Teacher, make_chain
-from code_envs.teacher.drafting import DRAWN
+from code_envs.teacher.drafting import DRAWN, PLANTED
 
 CONFIG = ModelConfig(model="scripted")
 
@@ -164,6 +165,55 @@ def test_a_missing_precondition_is_asked_for_by_name(make, good):
     propose(teacher, Mode.FUZZING)
     assert "pre_test_f" in model.requests[1].messages[2]["content"]
     assert teacher.take_notes().drafts[0].checks == ("missing",)
+
+
+def test_a_fault_can_be_planted_into_what_the_teacher_wrote(make, good, executor):
+    teacher, model = make(good["fuzzing-planted"], plant_faults=True)
+    problem = propose(teacher, Mode.FUZZING)
+    assert validate(problem, executor) == []
+    assert problem.tags == (PLANTED,)
+    assert problem.reference in good["fuzzing-planted"]
+    assert normalise(problem.program) != normalise(problem.reference)
+    assert problem.message.startswith("Turn the numbers")
+    asked = model.requests[0].messages[0]["content"]
+    assert "pre_test_f" not in asked
+    assert "the right function" in asked
+    assert propose(make(good["fuzzing-planted"], plant_faults=True)[0], Mode.FUZZING) == problem
+
+
+def test_a_planted_fault_needs_a_description_and_rare_cases(make, good):
+    wordless = good["fuzzing-planted"].partition("```python")
+    plain = (
+        good["fuzzing-planted"].replace("len(xs) > 3 and xs[0] == xs[-1]", "xs").replace("    k = k % len(xs)\n", "")
+    )
+    teacher, model = make("".join(wordless[1:]), plain, good["fuzzing-planted"], plant_faults=True)
+    propose(teacher, Mode.FUZZING)
+    assert [draft.checks for draft in teacher.take_notes().drafts] == [("missing",), ("planted",), ()]
+    assert "description" in model.requests[1].messages[2]["content"]
+    assert "few inputs" in model.requests[2].messages[2]["content"]
+
+
+def test_another_fault_in_the_same_program_is_no_new_problem(make, good):
+    other = (
+        good["fuzzing-planted"].replace("xs = xs[:-1]", "xs = xs[1:]").replace("the last is left", "the first is left")
+    )
+    again = good["fuzzing-planted"].replace("xs", "numbers")
+    teacher, model = make(good["fuzzing-planted"], again, other, plant_faults=True)
+    first = propose(teacher, Mode.FUZZING)
+    second = teacher.vary(np.random.default_rng(5), first, Direction.HARDER)
+    assert [draft.checks for draft in teacher.take_notes().drafts] == [(), ("same",), ()]
+    asked = model.requests[1].messages[0]["content"]
+    assert first.reference.strip() in asked
+    assert first.message in asked
+    assert first.program.strip() not in asked
+    assert second.reference != first.reference
+
+
+def test_other_modes_know_nothing_of_planted_faults(make, good):
+    for mode in (Mode.INDUCTION, Mode.ABDUCTION, Mode.DEDUCTION):
+        planting, plain = make(good[mode], plant_faults=True), make(good[mode])
+        assert propose(planting[0], mode) == propose(plain[0], mode)
+        assert planting[1].requests == plain[1].requests
 
 
 def test_from_the_second_turn_on_the_teacher_sees_what_happened(make, good):
