@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Protocol, TypedDict, runtime_checkable
@@ -11,6 +12,8 @@ import msgspec
 from code_envs.errors import ConfigError
 
 __all__ = ["Completion", "Constraint", "Finish", "Message", "Model", "ModelConfig", "OnDone", "Request", "Sampling"]
+
+_MAX_TOLD = 80  # characters of further fields in a model's label
 
 
 def read_object(name: str, text: str, example: str) -> dict[str, Any]:
@@ -81,7 +84,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         model: Its name at the server, or the folder or hub name that vLLM loads.
         backend: ``openai`` for any server that speaks OpenAI's protocol, ``vllm`` for this process.
         base_url: The server, such as ``http://127.0.0.1:8000/v1``; the client's own default if empty.
-        timeout: Seconds that one reply may take; a request that runs over it is sent once more.
+        timeout: Seconds that one reply may take; a request that runs over it is sent again, for at most twice that
+            time and a minute.
         sampling: How replies are drawn.
     """
 
@@ -105,7 +109,14 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         parts += [f"top_p={sampling.top_p:g}"] if sampling.top_p is not None else []
         parts += [f"effort={sampling.reasoning_effort}"] if sampling.reasoning_effort else []
         parts += [f"max_tokens={sampling.max_tokens}"]
+        parts += [f"extra_body={_told(sampling.extra_body)}"] if sampling.extra() else []
         return f"{self.model} ({', '.join(parts)})"
+
+
+def _told(extra_body: str) -> str:
+    """The fields themselves where they are short; of long ones, such as grammars, a digest."""
+    text = msgspec.json.encode(msgspec.json.decode(extra_body), order="sorted").decode()
+    return text if len(text) <= _MAX_TOLD else hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class Constraint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -159,7 +170,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
         note: What the server said where there is no reply, in words.
         prompt_tokens: Tokens read; 0 where the server does not say.
         completion_tokens: Tokens written, thinking included.
-        seconds: How long it took, retries left out.
+        seconds: How long it took from when it was sent first, retries included.
     """
 
     text: str
@@ -192,7 +203,7 @@ class Model(Protocol):
             rejects and timeouts are replies: see :class:`Finish`.
 
         Raises:
-            ModelError: The model cannot be used at all: no server, no such model, no permission, or
-                a server that keeps failing.
+            ModelError: The model cannot be used at all: no server, no such model, no permission, no credit,
+                settings that the server always rejects, or a server that keeps failing or says nothing.
         """
         ...

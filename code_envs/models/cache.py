@@ -131,7 +131,8 @@ class FileStore:
 class CachedModel:
     """A model that remembers its replies by model, messages, sampling and seed.
 
-    Timeouts are asked again. A changed server or weights under the same name are not noticed.
+    Timeouts, and what the server rejects, are asked again. A changed server or weights under the same name
+    are not noticed.
 
     Args:
         model: Answers what is not known yet.
@@ -188,7 +189,7 @@ class CachedModel:
     def _keep(self, key: str, completion: Completion) -> Future[None] | None:
         with self._lock:
             self.tokens += completion.prompt_tokens + completion.completion_tokens
-        if completion.finish is Finish.TIMEOUT:
+        if completion.finish in (Finish.TIMEOUT, Finish.REJECTED):
             return None
         return self._store.keep(key, self.role, self.name, completion)
 

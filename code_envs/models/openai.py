@@ -1,7 +1,8 @@
 """Models behind a server that speaks OpenAI's chat protocol: vLLM, SGLang, llama.cpp, a hosted service.
 
 The official client keeps the connections and retries what may pass (429, 5xx, broken connections)
-with exponential backoff, and as the server's ``Retry-After`` asks.
+with exponential backoff, and as the server's ``Retry-After`` asks. What a server rejects, and what it does not
+answer in time, is data as long as it answers others; a server that takes nothing, or says nothing, is an error.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import asyncio
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from code_envs.errors import ConfigError, MissingExtra, ModelError
-from code_envs.models.base import Completion, Finish, ModelConfig, Request
+from code_envs.models.base import Completion, Constraint, Finish, Message, ModelConfig, Request, Sampling
 from code_envs.models.looped import LoopedModel
 
 if TYPE_CHECKING:
@@ -23,7 +26,9 @@ __all__ = ["OpenAIModel"]
 
 _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 _PAUSES = 60.0  # seconds that a request may spend waiting between tries
-_FATAL = (401, 403, 404)  # asking again, or something else, gives the same
+_REJECTIONS = (400, 413, 422)  # may be about this request alone, such as a prompt that is too long
+_PROBE: Message = {"role": "user", "content": "Say yes."}
+_SILENCE = 4  # timeouts in a row, before anything was answered, that are one server's silence
 
 
 class OpenAIModel(LoopedModel):
@@ -47,33 +52,75 @@ class OpenAIModel(LoopedModel):
             raise ConfigError(f"retries is {retries}; it must not be negative")
         client = _client(config, retries)
         super().__init__(config.model, concurrency)
+        self.concurrency = concurrency
         self.config, self._client = config, client
         self._retries, self._backoff = retries, backoff
+        self._taken: set[_Settings] = set()  # what requests had that were answered
+        self._probing = asyncio.Lock()
+        self._silent, self._patience = 0, _SILENCE
 
     async def _shut(self) -> None:
         await self._client.close()
 
     async def _complete(self, request: Request) -> Completion:
-        import openai
-
-        where = f"the server at {self._client.base_url}"
         start = time.monotonic()
         try:
             # the client tries a timeout again as often as anything else: twice is enough
             async with asyncio.timeout(2 * self.config.timeout + _PAUSES):
-                reply = await self._ask(request)
-        except (TimeoutError, openai.APITimeoutError):
-            return Completion(text="", finish=Finish.TIMEOUT, note=f"no reply within {self.config.timeout:g} seconds")
+                reply = await self._try(request)
+        except TimeoutError:
+            return self._timed_out()
+        if isinstance(reply, _Rejection):
+            await self._probe(request)
+            return Completion(text="", finish=Finish.REJECTED, note=reply.text)
+        self._taken.add(_settings(request))
+        self._silent, self._patience = 0, max(8 * _SILENCE, 2 * self.concurrency)
+        return _completion(reply, time.monotonic() - start)
+
+    async def _try(self, request: Request) -> Any:
+        """The server's reply, or why it takes no such request."""
+        import openai
+
+        where = self._where
+        try:
+            return await self._ask(request)
+        except openai.APITimeoutError as error:
+            raise TimeoutError from error
         except openai.APIConnectionError as error:
             raise ModelError(f"{where} cannot be reached: {error}. Start it, or check the URL.") from error
         except openai.APIStatusError as error:
-            said = _short(error.message)
-            if error.status_code in _FATAL or error.status_code == 429 or error.status_code >= 500:
-                raise ModelError(f"{where} answers {error.status_code}: {said}") from error
-            return Completion(text="", finish=Finish.REJECTED, note=f"{error.status_code}: {said}")
+            text = f"{error.status_code}: {_short(error.message)}"
+            if error.status_code not in _REJECTIONS:
+                raise ModelError(f"{where} answers {text}") from error
+            return _Rejection(text)
         except (openai.OpenAIError, ValueError) as error:
             raise ModelError(f"{where} does not speak OpenAI's protocol: {_short(str(error))}") from error
-        return _completion(reply, time.monotonic() - start)
+
+    @property
+    def _where(self) -> str:
+        return f"the server at {self._client.base_url}"
+
+    def _timed_out(self) -> Completion:
+        self._silent += 1
+        within = f"within {self.config.timeout:g} seconds"
+        if self._silent >= self._patience:
+            raise ModelError(
+                f"{self._where} answered none of {self._silent} requests in a row {within}. Look after it, or allow "
+                "more time (--timeout), then go on with --resume."
+            )
+        return Completion(text="", finish=Finish.TIMEOUT, note=f"no reply {within}")
+
+    async def _probe(self, request: Request) -> None:
+        """Ask something short with the same settings, since the server may take none that has them."""
+        async with self._probing:
+            if _settings(request) in self._taken:
+                return
+            sampling = msgspec.structs.replace(request.sampling, max_tokens=min(16, request.sampling.max_tokens))
+            probe = msgspec.structs.replace(request, messages=(_PROBE,), sampling=sampling)
+            reply = await self._try(probe)
+            if isinstance(reply, _Rejection):
+                raise ModelError(f"{self._where} takes no request with these settings; it answers {reply.text}")
+            self._taken.add(_settings(request))
 
     async def _ask(self, request: Request) -> Any:
         """Send a request, and again where the reply cannot be read."""
@@ -88,6 +135,19 @@ class OpenAIModel(LoopedModel):
             if attempt < self._retries:
                 await asyncio.sleep(self._backoff * 2**attempt)
         raise fault
+
+
+class _Rejection(NamedTuple):
+    """The server takes no such request, and what it says."""
+
+    text: str
+
+
+_Settings = tuple[Sampling, Constraint | msgspec.UnsetType]
+
+
+def _settings(request: Request) -> _Settings:
+    return request.sampling, request.constraint
 
 
 def _client(config: ModelConfig, retries: int) -> AsyncOpenAI:

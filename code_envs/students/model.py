@@ -12,6 +12,8 @@ from code_envs.students.base import Prompt
 
 __all__ = ["ModelStudent", "OpenAIStudent"]
 
+_NO_REPLY = (Finish.TIMEOUT, Finish.REJECTED)  # says nothing about what the student can do
+
 
 class ModelStudent:
     """Answers prompts with a language model, each as a chat of its own.
@@ -25,9 +27,9 @@ class ModelStudent:
         self.model, self.config, self.name = model, config, config.label
 
     def answer(self, prompts: Sequence[Prompt], *, seed: int = 0) -> Sequence[str | None]:
-        """Ask for all replies at once; None where none came in time.
+        """Ask for all replies at once; None where none came in time, and where the server rejects the prompt.
 
-        A refusal, and what the server rejects, is an empty reply.
+        A refusal is an empty reply.
         """
         requests = [
             Request(
@@ -38,7 +40,7 @@ class ModelStudent:
             for attempt, prompt in enumerate(prompts)
         ]
         completions = self.model.complete(requests)
-        return [None if one.finish is Finish.TIMEOUT else one.text for one in completions]
+        return [None if one.finish in _NO_REPLY else one.text for one in completions]
 
 
 class OpenAIStudent(ModelStudent):

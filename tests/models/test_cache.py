@@ -135,8 +135,8 @@ def test_a_reply_that_cannot_be_written_stops_the_one_who_asked():
     cached.close()
 
 
-def test_timeouts_are_asked_again_and_refusals_are_not(tmp_path):
-    for finish, calls in ((Finish.TIMEOUT, 2), (Finish.REFUSED, 1)):
+def test_what_the_server_did_not_answer_is_asked_again_and_refusals_are_not(tmp_path):
+    for finish, calls in ((Finish.TIMEOUT, 2), (Finish.REJECTED, 2), (Finish.REFUSED, 1)):
         model = Scripted(finish)
         cached = CachedModel(model, tmp_path / f"{finish}.sqlite")
         cached.complete([request("a")])

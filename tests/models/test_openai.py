@@ -116,10 +116,11 @@ def test_what_may_pass_is_tried_again(model_server, ask, fault):
         ({"status": 429, "headers": NOW, "body": b'{"error": {"message": "quota"}}'}, "answers 429: .*quota"),
         ({"status": 500, "headers": NOW}, "answers 500"),
         ({"status": 401, "body": b'{"error": {"message": "bad key"}}'}, "answers 401: .*bad key"),
+        ({"status": 402, "body": b'{"error": {"message": "no credit"}}'}, "answers 402: .*no credit"),
         ({"status": 404, "body": b'{"error": {"message": "no model"}}'}, "answers 404: .*no model"),
         ({"body": b"<html>gateway</html>"}, "does not speak OpenAI's protocol"),
     ],
-    ids=["429", "500", "401", "404", "html"],
+    ids=["429", "500", "401", "402", "404", "html"],
 )
 def test_a_server_that_keeps_failing_is_an_error_in_words(model_server, ask, fault, said):
     model_server.script = lambda body, number: model_server.raw(**fault)
@@ -136,6 +137,43 @@ def test_a_request_that_the_server_rejects_is_data(model_server, ask):
     first, second = ask("long", "short")
     assert (first.finish, second.text) == (Finish.REJECTED, "ok")
     assert "too long" in first.note
+
+
+@pytest.mark.parametrize("settings", [{}, {"constraint": Constraint(grammar='root ::= "x"')}])
+def test_settings_that_the_server_always_rejects_are_an_error(model_server, ask, settings):
+    body = b'{"error": {"message": "unsupported parameter"}}'
+    model_server.script = lambda _, number: model_server.raw(status=400, body=body)
+    with pytest.raises(ModelError, match=r"no request with these settings; it answers 400: .*unsupported parameter"):
+        ask("a", "b", sampling=Sampling(max_tokens=500), **settings)
+    probe = model_server.bodies[-1]
+    assert probe["max_tokens"] == 16
+    assert ("grammar" in probe) == bool(settings)
+
+
+def test_what_was_answered_once_is_not_probed(model_server, ask):
+    def script(body, number):
+        rejected = model_server.raw(status=422, body=b'{"error": {"message": "too long"}}')
+        return rejected if len(body["messages"][0]["content"]) > 20 else "ok"
+
+    model_server.script = script
+    kinds = [completion.finish for completion in ask("long" * 9, "short", "longer" * 9, concurrency=1)]
+    assert kinds == [Finish.REJECTED, Finish.STOP, Finish.REJECTED]
+    assert len(model_server.bodies) == 4  # one probe
+
+
+def test_a_server_that_answers_nothing_in_time_is_an_error(model_server, ask):
+    model_server.script = lambda body, number: model_server.raw(delay=1.5)
+    with pytest.raises(ModelError, match=r"none of 4 requests in a row within 0\.1 seconds"):
+        ask(*"abcd", timeout=0.1, retries=0)
+
+
+def test_timeouts_among_answers_stay_data(model_server, ask):
+    def script(body, number):
+        return model_server.raw(delay=2.5) if body["messages"][0]["content"].startswith("slow") else "ok"
+
+    model_server.script = script
+    kinds = [completion.finish for completion in ask("quick", *["slow"] * 7, timeout=1.0, retries=0)]
+    assert kinds == [Finish.STOP] + [Finish.TIMEOUT] * 7
 
 
 def test_a_timeout_is_data(model_server, ask):

@@ -43,15 +43,16 @@ def test_attempts_are_separate_draws_that_can_be_repeated(problem):
     assert [request.seed for request in model.requests[3:]] == seeds
 
 
-def test_timeouts_are_unscored_and_refusals_are_answers(problem, executor):
+def test_what_the_server_did_not_answer_is_unscored_and_refusals_are_answers(problem, executor):
     gold = f"```output\n{problem.cases[0].result}\n```"
     replies = [
         Completion(text=gold),
         Completion(text="", finish=Finish.TIMEOUT),
+        Completion(text="", finish=Finish.REJECTED),
         Completion(text="", finish=Finish.REFUSED),
         Completion(text="```output\n", finish=Finish.LENGTH),
     ]
-    report = measure(problem, ModelStudent(Scripted(*replies), ModelConfig(model="tiny")), executor, attempts=8)
+    report = measure(problem, ModelStudent(Scripted(*replies), ModelConfig(model="tiny")), executor, attempts=10)
     assert (report.attempts, report.passes) == (6, 2)
     assert {attempt.outcome for attempt in report.failed} == {"malformed"}
 
