@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,12 +13,14 @@ from code_envs.modes import Grade, Outcome, grade_batch, prompt
 from code_envs.problem import Attempt, Problem, Report, wilson_interval
 from code_envs.students.base import Student
 
-__all__ = ["ATTEMPTS", "BANDS", "check_bands", "measure", "measure_many"]
+__all__ = ["ATTEMPTS", "BANDS", "KEEP", "bands_for", "check_bands", "measure", "measure_many"]
 
 ATTEMPTS = 32
 """Attempts at a problem, as in the paper; 8 were found noisy."""
 BANDS = ((0.0, 0.35), (0.35, 0.65), (0.65, 1.0))
-"""Bins to stop early in: too hard, within the range that chains aim at, too easy."""
+"""What a chain tells apart: too hard, within the range that it aims at, too easy."""
+KEEP = (0.01, 0.97)
+"""The pass rates, from and to, that are worth training on, as in the paper."""
 _STEP = 8  # attempts between two looks at the interval
 
 _Scored = tuple[str, Grade]
@@ -43,7 +46,7 @@ def measure(
         seed: Attempt ``i`` draws from ``np.random.default_rng([seed, i])``; with ``bands`` each further
             eight have a seed of their own.
         keep: How many solved, and how many failed attempts the report shows at most.
-        bands: Bins of pass rates, such as :data:`BANDS`: after each eight attempts measuring ends if the
+        bands: Bins of pass rates, such as :func:`bands_for` gives: after each eight attempts measuring ends if the
             95 % Wilson interval lies inside one of them. None: all attempts are made.
 
     Returns:
@@ -92,6 +95,14 @@ def measure_many(
         _report(problem, student.name, scored[start : start + attempts], keep)
         for start, problem in zip(range(0, len(scored), attempts), problems, strict=True)
     ]
+
+
+def bands_for(keep: tuple[float, float] = KEEP) -> tuple[tuple[float, float], ...]:
+    """The bins to stop early in: :data:`BANDS`, cut where problems are kept from and to.
+
+    So no problem is thrown away for a few attempts: 0 of 8 may be 3 of 32, and such a problem gets all of them.
+    """
+    return tuple(pairwise(sorted({edge for band in (*BANDS, keep) for edge in band})))
 
 
 def check_bands(bands: Sequence[tuple[float, float]]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from code_envs import measure as measuring
 from code_envs.errors import ConfigError
-from code_envs.measure import BANDS, measure, measure_many
+from code_envs.measure import BANDS, bands_for, measure, measure_many
 from code_envs.modes import Grade, Outcome
 from code_envs.problem import Case, Mode, Problem
 from code_envs.students.base import Student
@@ -88,6 +88,21 @@ def test_measuring_ends_when_the_interval_lies_in_one_band(executor, lines, atte
     assert len({seed for _, seed in student.heard}) == len(student.heard)  # no attempt is made twice
     low, high = report.interval
     assert any(low >= band[0] and high <= band[1] for band in BANDS) == (attempts < 32)
+
+
+@pytest.mark.parametrize(
+    ("lines", "attempts"),
+    [
+        (["no idea"], 32),  # 0 of 8 may be 3 of 32, and is kept then
+        ([_said(42)], 32),
+        ([_said(42)] + ["no idea"] * 7, 24),  # 3 of 24: its interval is 0.04 to 0.31
+        ([_said(42)] * 5 + ["no idea"] * 3, 32),
+    ],
+)
+def test_no_problem_is_lost_by_stopping_early(executor, lines, attempts):
+    assert bands_for((0.01, 0.97)) == ((0, 0.01), (0.01, 0.35), (0.35, 0.65), (0.65, 0.97), (0.97, 1))
+    early = measure(_doubling(21), Parrot(lines), executor, attempts=32, bands=bands_for())
+    assert early.attempts == attempts
 
 
 def test_a_last_step_may_be_short(executor):

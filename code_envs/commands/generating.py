@@ -137,7 +137,7 @@ def generate(
 ) -> None:
     """Make chains of problems and measure them; can be killed at any moment and resumed."""
     from code_envs.generation import RayEngine, RunConfig, load_config
-    from code_envs.measure import BANDS
+    from code_envs.measure import bands_for
     from code_envs.models.base import read_object
     from code_envs.problem import Mode
     from code_envs.report import summarise
@@ -200,7 +200,7 @@ def generate(
         templates=templates,
         constrain=constrain,
         plant_faults=plant_faults,
-        bands=BANDS if stop_early else (),
+        bands=bands_for(keep) if stop_early else (),
         similarity=1.0 if similarity is None and teacher_model else similarity,
         against=tuple(against or ()),
         suites=tuple(decontaminate or ()),

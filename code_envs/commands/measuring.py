@@ -53,7 +53,7 @@ def measure(
 ) -> None:
     """Measure problems again, with the model that will be trained; can be killed at any moment and resumed."""
     from code_envs.generation.remeasure import remeasure
-    from code_envs.measure import BANDS
+    from code_envs.measure import bands_for
     from code_envs.models import RESPONSES, CachedModel, make_model
     from code_envs.problem import stored_problems
     from code_envs.students import STUDENTS, ModelStudent, make_student
@@ -93,7 +93,7 @@ def measure(
             output,
             attempts=attempts,
             seed=seed,
-            bands=BANDS if stop_early else (),
+            bands=bands_for() if stop_early else (),
             resume=resume,
             at_once=1 if config is None else max(1, concurrency // 8),
             on_problem=tell,

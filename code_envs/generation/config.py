@@ -11,7 +11,7 @@ import msgspec
 
 from code_envs.errors import ConfigError, RunError, UnknownName
 from code_envs.folders import read_toml
-from code_envs.measure import check_bands
+from code_envs.measure import KEEP, check_bands
 from code_envs.models import ModelConfig
 from code_envs.problem import Mode
 from code_envs.teacher import LEVELS, TEACHERS
@@ -62,7 +62,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     student: str = "search"
     strategy: str = "stepping-stones"
     level: int | None = None
-    keep: tuple[float, float] = (0.01, 0.97)
+    keep: tuple[float, float] = KEEP
     seed: int = 0
     teacher_model: ModelConfig | None = None
     student_model: ModelConfig | None = None
