@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,8 @@ import numpy as np
 
 from code_envs.errors import ProblemError, RunError
 from code_envs.executor import Executor
-from code_envs.folders import cut_torn_line, locked
+from code_envs.folders import cut_torn_line, locked, read_toml, replace_file, to_toml
+from code_envs.generation.config import CONFIG
 from code_envs.generation.runs import in_order
 from code_envs.measure import ATTEMPTS, measure
 from code_envs.problem import Problem
@@ -54,10 +55,13 @@ def remeasure(
         All problems with their new measurement, in order, read from the file whenever they are asked for.
 
     Raises:
-        RunError: The file is there and is not to be resumed, holds something else, or is in use.
+        RunError: The file is there and is not to be resumed, was begun with other settings, holds something else, is
+            what is to be measured, or is in use.
         ModelError: The student's model cannot be used; resume when it can.
     """
     path = Path(path)
+    if isinstance(problems, Stored) and problems.path.resolve() == path.resolve():
+        raise RunError(f"{path} holds what is to be measured. Give another file for the measurements.")
     if path.exists() and not resume:
         raise RunError(f"{path} is already there. Add --resume to go on with it, or give another file.")
 
@@ -68,7 +72,9 @@ def remeasure(
         return problem.but(measurements=(*problem.measurements, stamped))
 
     tell, starts = on_problem or (lambda _: None), array("q")
+    settings = {"student": student.name, "attempts": attempts, "seed": seed, "bands": [list(band) for band in bands]}
     with locked(path.with_name(path.name + ".lock"), path):
+        _settle(path, settings)
         for start, problem in _recover(path, problems, student.name) if path.exists() else ():
             starts.append(start)
             tell(problem)
@@ -80,6 +86,21 @@ def remeasure(
                 os.fsync(file.fileno())
                 tell(problem)
     return Stored(path, Problem, starts)
+
+
+def _settle(path: Path, settings: Mapping[str, object]) -> None:
+    """Write the settings beside a new file, or compare those of one that is there."""
+    beside = path.with_name(f"{path.name}.{CONFIG}")
+    if not path.exists():
+        replace_file(beside, to_toml(dict(settings)))
+        return
+    found = read_toml(beside) if beside.exists() else {}
+    for name, wanted in settings.items():
+        if found.get(name, wanted) != wanted:
+            raise RunError(
+                f"{path} was begun with {name} = {found[name]!r}, not {wanted!r}. "
+                "Go on as it was begun, or give another file."
+            )
 
 
 def _recover(path: Path, problems: Sequence[Problem], student: str) -> Iterator[tuple[int, Problem]]:
