@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,12 +20,13 @@ _BLOCK = 1 << 16
 
 
 @contextmanager
-def claimed(folder: Path, mark: str) -> Iterator[None]:
+def claimed(folder: Path, mark: str, brought: Collection[str] = ()) -> Iterator[None]:
     """Hold a folder for this process; the kernel lets go of it however the process ends.
 
     Args:
         folder: Made if it does not exist.
         mark: The file that a folder of this kind has; without it the folder must be empty.
+        brought: Files that may be there before it.
 
     Raises:
         RunError: It is a file, holds something else, or another process is at work in it.
@@ -33,7 +34,7 @@ def claimed(folder: Path, mark: str) -> Iterator[None]:
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file. Give a folder.")
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if mark not in names and names - {_LOCK, _draft(folder / mark).name}:
+    if mark not in names and names - {_LOCK, _draft(folder / mark).name, *brought}:
         raise RunError(f"{folder} holds other files and no {mark}. Give an empty or a new folder.")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / _LOCK, folder):

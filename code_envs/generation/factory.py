@@ -41,7 +41,7 @@ class ChainFactory:
 
     Args:
         responses: The store of the models' replies, or the path of its file; None asks every time.
-        concurrency: Requests under way at a time, for each server.
+        concurrency: Requests under way at a time, for each model in each role.
         programs: Programs that run at a time, in a sandbox of its own; None takes the one that this
             process shares, and one program at a time in a worker process.
         connect: Makes a model from its configuration and the concurrency.

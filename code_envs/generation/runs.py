@@ -21,6 +21,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,7 +87,7 @@ def generate(
     folder, choose = Path(folder), Selection(config)  # before anything is made: a filter may be missing
     tell = on_chain or (lambda _: None)
     work: Engine = engine or partial(_made_here, workers)
-    with claimed(folder, CONFIG), _maker(make, folder, config) as maker:
+    with claimed(folder, CONFIG, [RESPONSES]), _maker(make, folder, config) as maker:
         _settle(folder, config, resume)
         with ChainLog(folder, config, on_resumed or tell) as log:
             with closing(work(config, log.missing, maker)) as made:
@@ -110,20 +111,13 @@ def _maker(make: ChainMaker | None, folder: Path, config: RunConfig) -> Iterator
 def _made_here(
     workers: int, config: RunConfig, indexes: Sequence[int], make: ChainMaker
 ) -> Generator[tuple[int, Chain], None, None]:
-    yield from zip(indexes, _in_processes_or_threads(config, indexes, workers, make), strict=True)
-
-
-def _in_processes_or_threads(
-    config: RunConfig, indexes: Sequence[int], workers: int, make: ChainMaker
-) -> Iterator[Chain]:
-    """Make chains and hand them out in order."""
     workers = min(workers, len(indexes))
     if workers <= 1:
-        yield from (make(config, index) for index in indexes)
+        yield from ((index, make(config, index)) for index in indexes)
     elif config.asks_models:  # they wait more than they work: threads, which share connections and sandbox
         threads = ThreadPoolExecutor(workers, thread_name_prefix="code-envs-chain")
         try:
-            yield from in_order(threads, partial(make, config), indexes, 2 * workers)
+            yield from _as_ready(threads, partial(make, config), indexes, 2 * workers)
         finally:
             _give_up(make)  # on an interrupt or a fault: chains under way would go on for minutes
             threads.shutdown(cancel_futures=True)
@@ -132,8 +126,8 @@ def _in_processes_or_threads(
         ended, end = context.Pipe(duplex=False)
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_be_worker, initargs=(make, ended))
         try:
-            for text in in_order(pool, partial(_make_text, config), indexes, 2 * workers):
-                yield Chain.from_json(text)
+            for index, text in _as_ready(pool, partial(_make_text, config), indexes, 2 * workers):
+                yield index, Chain.from_json(text)
         except BrokenProcessPool as error:
             text = "a worker process died, maybe for lack of memory. Resume the run with fewer workers."
             raise RunError(text) from error
@@ -149,6 +143,27 @@ def _in_processes_or_threads(
 def _give_up(make: ChainMaker) -> None:
     if isinstance(make, ChainFactory):
         make.close()
+
+
+def _as_ready(
+    pool: concurrent.futures.Executor, make: Callable[[ItemT], ResultT], items: Iterable[ItemT], most: int
+) -> Iterator[tuple[ItemT, ResultT]]:
+    """Work on items in a pool, at most so many at a time, and hand out each with its result as soon as it is there."""
+    left, waiting = iter(items), dict[Future[ResultT], ItemT]()
+    try:
+        for item in islice(left, most):
+            waiting[pool.submit(make, item)] = item
+        while waiting:
+            ready, _ = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
+            # what failed comes last, since it ends the run: what is done beside it is kept
+            for future in sorted([one for one in waiting if one in ready], key=lambda one: one.exception() is not None):
+                done = waiting.pop(future)
+                for item in islice(left, 1):
+                    waiting[pool.submit(make, item)] = item
+                yield done, future.result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def in_order(

@@ -8,9 +8,11 @@ import itertools
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -207,12 +209,14 @@ def test_threads_make_what_one_would(model_server, tmp_path, config):
         assert (len(model_server.bodies), factory.tokens) == (before, 0)
 
 
-def test_a_server_that_goes_away_stops_the_run_and_nothing_is_lost(model_server, tmp_path, config):
+@pytest.mark.parametrize(("status", "said"), [(401, "expired"), (402, "no credit")])
+def test_a_server_that_goes_away_stops_the_run_and_nothing_is_lost(model_server, tmp_path, config, status, said):
     def failing(body, number):
-        return answer(body) if number <= 20 else model_server.raw(status=401, body=b'{"error": {"message": "expired"}}')
+        error = json.dumps({"error": {"message": said}}).encode()
+        return answer(body) if number <= 20 else model_server.raw(status=status, body=error)
 
     model_server.script = failing
-    with pytest.raises(ModelError, match=r"401.*expired"):
+    with pytest.raises(ModelError, match=rf"{status}.*{said}"):
         generate(tmp_path / "run", config, workers=2)
     stored = sum(row.calls for row in usage_of(tmp_path / "run" / RESPONSES))
     assert stored >= 15
@@ -221,6 +225,53 @@ def test_a_server_that_goes_away_stops_the_run_and_nothing_is_lost(model_server,
     total = sum(row.calls for row in usage_of(tmp_path / "run" / RESPONSES))
     assert len(model_server.bodies) == total - stored
     assert chains == generate(tmp_path / "whole", config)
+
+
+def test_replies_of_an_earlier_run_cost_nothing_in_a_new_one(model_server, tmp_path, config):
+    model_server.script = answer
+    chains = generate(tmp_path / "run", config)
+    (tmp_path / "new").mkdir()
+    shutil.copy(tmp_path / "run" / RESPONSES, tmp_path / "new")
+    asked, again = len(model_server.bodies), RunConfig(**{**config_fields(config), "keep": (0, 0.5)})
+    assert generate(tmp_path / "new", again) == chains
+    assert len(model_server.bodies) == asked
+
+
+def test_a_server_that_takes_no_attempt_stops_the_run(model_server, tmp_path, config):
+    def script(body, number):
+        rejected = model_server.raw(status=400, body=b'{"error": {"message": "max_tokens is unknown"}}')
+        return rejected if body["model"] == "pupil" else answer(body)
+
+    model_server.script = script
+    with pytest.raises(ModelError, match="max_tokens is unknown"):
+        generate(tmp_path / "run", config)
+    model_server.script = answer
+    assert generate(tmp_path / "run", config, resume=True) == generate(tmp_path / "whole", config)
+
+
+def test_a_slow_chain_does_not_hold_up_the_others(model_server, tmp_path, config):
+    gate, first = threading.Event(), []
+
+    def script(body, number):
+        if body["model"] == "master" and not first:
+            first.append(number)
+            assert gate.wait(60)
+        return answer(body)
+
+    model_server.script = script
+    done = []
+
+    def tell(chain):
+        done.append(chain.id)
+        if len(done) == config.chains - 1:
+            gate.set()
+
+    chains = generate(tmp_path / "run", config, workers=2, on_chain=tell)
+    assert sorted(done) == [chain.id for chain in chains]
+    assert done != [chain.id for chain in chains]
+    model_server.script = answer
+    assert chains == generate(tmp_path / "whole", config)
+    assert (tmp_path / "run" / "chains.jsonl").read_bytes() == (tmp_path / "whole" / "chains.jsonl").read_bytes()
 
 
 def test_repetitions_and_benchmark_items_are_taken_out_and_named(model_server, tmp_path, config):
@@ -295,6 +346,15 @@ def test_measure_adds_a_measurement_and_resumes(model_server, tmp_path, config):
     asked = len(model_server.bodies)
     assert subprocess.run([*measure, "--resume"], capture_output=True, check=False).returncode == 0
     assert len(model_server.bodies) == asked  # everything was in the store
+
+    changed = [*measure, "--resume", "--attempts", "4", "--extra-body", '{"top_k": 5}']
+    refused = subprocess.run(changed, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "was begun with student = 'pupil (T=0.5" in refused.stderr) == (2, True)
+    refused = subprocess.run([*measure, "--resume", "--attempts", "4"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, "was begun with attempts = 8, not 4" in refused.stderr) == (2, True)
+    over = [*COMMAND, "measure", out, "--student", "constant", "-o", out, "--resume"]
+    refused = subprocess.run(over, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "holds what is to be measured" in refused.stderr) == (2, True)
 
     def bare(problems):
         return [[report.but(when="") for report in problem.measurements] for problem in problems]
