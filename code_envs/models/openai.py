@@ -89,7 +89,8 @@ class OpenAIModel(LoopedModel):
         except openai.APIConnectionError as error:
             raise ModelError(f"{where} cannot be reached: {error}. Start it, or check the URL.") from error
         except openai.APIStatusError as error:
-            text = f"{error.status_code}: {_short(error.message)}"
+            said = error.message.removeprefix(f"Error code: {error.status_code} - ")
+            text = f"{error.status_code}: {_short(said)}"
             if error.status_code not in _REJECTIONS:
                 raise ModelError(f"{where} answers {text}") from error
             return _Rejection(text)
