@@ -10,6 +10,7 @@ from code_envs.curricula.bins import report_of
 from code_envs.curricula.desk import TeacherDesk
 from code_envs.curricula.sampler import Sampler
 from code_envs.curricula.siblings import Answer, OnlineSettings, Siblings
+from code_envs.dedup import fingerprint
 from code_envs.errors import UnknownName
 from code_envs.modes.base import Grade
 from code_envs.problem import Problem
@@ -27,7 +28,7 @@ class Growth:
         sampler: Whose problems they are.
         teacher: Makes new siblings; None leaves the problem set alone.
         settings: When siblings are wanted.
-        barred: The keys of problems that are never handed out.
+        barred: Problems that are never handed out, nor what equals one of them in normal form.
         counts: The service's, counted on here: ``unscored``, ``harder``, ``easier``, ``failed``.
         log: Writes down what happened, so that it can be repeated.
         on_answer: Called with each answer of the teacher, from another thread.
@@ -42,13 +43,13 @@ class Growth:
         teacher: str | Teacher | Callable[[], Teacher] | None,
         settings: OnlineSettings,
         *,
-        barred: Iterable[str],
+        barred: Iterable[Problem],
         counts: dict[str, int],
         log: Callable[[Mapping[str, Any]], None],
         on_answer: Callable[[Answer], None],
     ) -> None:
         self.sampler, self.settings = sampler, settings
-        self._barred, self._counts, self._log = frozenset(barred), counts, log
+        self._barred, self._counts, self._log = frozenset(map(fingerprint, barred)), counts, log
         self.beliefs, self.replies = Beliefs(settings.half_life), Replies()
         self.siblings = Siblings(settings, sampler.problems)
         for problem in sampler.problems:
@@ -116,10 +117,10 @@ class Growth:
             told = [[answer.number, answer.problem.key if answer.problem else "", answer.error] for answer in answers]
             self._log({"answers": told})
         added: list[Problem] = []
-        there = self.sampler.pool.places.keys() | self._barred if answers else set()
+        there = set(self.sampler.pool.places) if answers else set()
         for answer in answers:
             wish = self.siblings.pending[answer.number]
-            problem = self.siblings.settle(answer, step, there.__contains__)
+            problem = self.siblings.settle(answer, step, lambda made: made.key in there or self._is_barred(made))
             self._counts[wish.direction.value if problem else "failed"] += 1
             if problem is None:
                 self.last_error = answer.error or "the teacher made a problem that is there already, or held out"
@@ -128,6 +129,9 @@ class Growth:
                 added.append(problem)
                 there.add(problem.key)
         return added
+
+    def _is_barred(self, problem: Problem) -> bool:
+        return bool(self._barred) and fingerprint(problem) in self._barred
 
     def _judge(self, touched: list[str], step: int) -> tuple[dict[int, str], list[int]]:
         """New bins by place, and the places to retire."""
@@ -176,6 +180,7 @@ class Growth:
                 for problem in siblings
                 if (problem.lineage.parent, problem.lineage.direction) == (wish.key, wish.direction)
                 and problem.key not in self.sampler.pool.places
+                and not self._is_barred(problem)  # it was refused, for an earlier wish
             )
             problem = next(made, None)
             if problem is not None and number not in there:

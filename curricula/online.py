@@ -28,7 +28,7 @@ class OnlineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         problems: A file of JSON lines or a run folder.
         held_out: Another, of problems that are evaluated on: neither they nor their siblings are ever
-            handed out, and a teacher's problem that is one of them is refused.
+            handed out, and a teacher's problem that equals one of them in normal form is refused.
         policy: A schedule or an adaptive policy, see :class:`~code_envs.curricula.Sampler`.
         steps: How many training steps there are; schedules need it.
         batch_size: How many groups a step takes.
@@ -152,8 +152,7 @@ def open_service(config: OnlineConfig, folder: str | Path | None = None) -> Curr
         starved=config.starved,
         seed=config.seed,
     )
-    barred = [problem.key for problem in held_out]
-    return CurriculumService(sampler, config.make_teacher(), settings=config.online, folder=folder, barred=barred)
+    return CurriculumService(sampler, config.make_teacher(), settings=config.online, folder=folder, barred=held_out)
 
 
 def _apart_from(held_out: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem]:

@@ -58,7 +58,8 @@ class CurriculumService:
         settings: When siblings are wanted, and how long things are remembered.
         folder: Where the state is kept; None keeps it in memory alone. A service that finds a state
             there goes on from it, even if the last one was killed.
-        barred: The keys of problems that are never handed out; the sampler has none of them.
+        barred: Problems that are never handed out; the sampler has none of them, and a sibling that equals
+            one in normal form (see :func:`code_envs.dedup.fingerprint`) is refused.
 
     Raises:
         UnknownName: There is no such teacher.
@@ -74,7 +75,7 @@ class CurriculumService:
         *,
         settings: OnlineSettings | None = None,
         folder: str | Path | None = None,
-        barred: Iterable[str] = (),
+        barred: Iterable[Problem] = (),
     ) -> None:
         self.settings = settings or OnlineSettings()
         if (teacher or self.settings.rebin) and not isinstance(sampler.policy, Growing):

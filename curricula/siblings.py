@@ -181,10 +181,10 @@ class Siblings:
         problem, belief = max(ways[Direction.EASIER], key=lambda one: (one[1].rate, -one[0].lineage.level))
         return problem, Direction.EASIER, belief
 
-    def settle(self, answer: Answer, step: int, is_there: Callable[[str], bool]) -> Problem | None:
+    def settle(self, answer: Answer, step: int, is_there: Callable[[Problem], bool]) -> Problem | None:
         """Take an answer: the new problem, or a rest for the wish that doubles with every failure."""
         wish = self.pending.pop(answer.number)
-        if answer.problem is not None and not is_there(answer.problem.key):
+        if answer.problem is not None and not is_there(answer.problem):
             self.made += 1
             return answer.problem
         count = self._failures.get((wish.key, wish.direction), (0, 0))[0] + 1

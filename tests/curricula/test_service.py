@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from code_envs.curricula import CurriculumService, OnlineSettings, Sampler
 from code_envs.curricula.ledger import SIBLINGS, STATE
+from code_envs.dedup import fingerprint
 from code_envs.errors import ConfigError, RunError, UnknownName
 from code_envs.modes import rules
 from code_envs.modes.base import Grade, Outcome
@@ -296,12 +298,44 @@ def test_a_sibling_that_is_held_out_is_refused(service):
     free = service()
     rollouts(free, 8)
     made = {problem.key for problem in free.problems[30:]}
-    bound = service(barred=made)
+    bound = service(barred=free.problems[30:])
     rollouts(bound, 8)
     assert made
     assert not made & {problem.key for problem in bound.problems}
     assert bound.stats()["failed"] > 0 == free.stats()["failed"]
     assert "held out" in bound.stats()["last_error"]
+
+
+HELD_OUT = "def f(x):\n    y = x * x\n    return y + x\n"
+
+
+def test_a_sibling_that_equals_what_is_held_out_is_refused_before_and_after_a_resume(
+    service, make, step_teacher, tmp_path
+):
+    class Copier(step_teacher):
+        """Every other sibling is a held-out problem with other names and another layout."""
+
+        def vary(self, rng, problem, direction, target=None):
+            made = super().vary(rng, problem, direction, target)
+            copied = HELD_OUT.replace("x", "other") + f"\n# copy {rng.integers(1000)}\n"
+            return made if rng.random() < 0.5 else made.but(program=copied)
+
+    barred = [make(0, mode=mode).but(program=HELD_OUT) for mode in Mode]
+    whole = service(tmp_path / "whole", teacher=Copier, barred=barred)
+    expected = rollouts(whole, 24)
+    counts = whole.stats()
+    assert counts["failed"] > 2
+    assert counts["harder"] > 2
+    assert {fingerprint(problem) for problem in barred}.isdisjoint(map(fingerprint, whole.problems))
+    first, begun = service(tmp_path / "parts", teacher=Copier, barred=barred), []
+    for step in range(14, 20):
+        begun += rollouts(first, step - len(begun) // 4, start=len(begun) // 4)
+        # as a kill leaves it; at some steps a wish is on its way whose like was refused before
+        shutil.copytree(tmp_path / "parts", tmp_path / f"{step}")
+        second = service(tmp_path / f"{step}", teacher=Copier, barred=barred)
+        assert second.wait(60)
+        assert begun + rollouts(second, 24 - step, start=step) == expected
+        assert comparable(second) == comparable(whole)
 
 
 def test_a_real_teacher_makes_siblings_that_pass_validation(executor):
