@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -30,6 +31,15 @@ CREATE TABLE IF NOT EXISTS responses (
 ) WITHOUT ROWID
 """
 _FIND = "SELECT completion FROM responses WHERE key = ?"
+_AROUND = {  # faults of what is around the file, which may be whole
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,18 +104,20 @@ class FileStore:
     """Replies in a SQLite file.
 
     Args:
-        path: The file; made if it does not exist.
+        path: The file; made if it does not exist, and its folder likewise.
 
     Raises:
-        RunError: The file is something else.
+        RunError: The file is something else, is damaged, which may show only later, or cannot be used.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._lock, self._file = threading.Lock(), _open(Path(path))
+        self._path = Path(path)
+        self._lock, self._file = threading.Lock(), _open(self._path)
 
     def find(self, keys: Sequence[str]) -> dict[str, Completion]:
         """The replies that are known, by key."""
-        return completions_of(self.texts(keys))
+        with _explained(self._path):
+            return completions_of(self.texts(keys))
 
     def keep(self, key: str, role: str, model: str, completion: Completion) -> None:
         """Keep a reply, unless there is one."""
@@ -113,13 +125,13 @@ class FileStore:
 
     def texts(self, keys: Sequence[str]) -> dict[str, str]:
         """The replies that are known, by key, as JSON."""
-        with self._lock:
+        with self._lock, _explained(self._path):
             asked = ((key, self._file.execute(_FIND, (key,)).fetchone()) for key in keys)
             return {key: row[0] for key, row in asked if row}
 
     def write(self, rows: Sequence[Row]) -> None:
         """Keep replies, all or none of them; those that are known stay as they are."""
-        with self._lock, self._file:
+        with self._lock, _explained(self._path), self._file:
             self._file.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
@@ -200,30 +212,52 @@ def completions_of(texts: Mapping[str, str]) -> dict[str, Completion]:
 
 
 def usage_of(path: str | Path) -> list[Usage]:
-    """Add up what a store of replies has cost, by role and model; empty if there is no such file."""
-    if not Path(path).exists():
+    """Add up what a store of replies has cost, by role and model; empty if there is no such file.
+
+    Raises:
+        RunError: The file is something else, is damaged, or cannot be used.
+    """
+    path = Path(path)
+    if not path.exists():
         return []
-    file = _open(Path(path))
-    try:
+    with closing(_open(path)) as file, _explained(path):
         rows = file.execute(
             "SELECT role, model, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(seconds) "
             "FROM responses GROUP BY role, model ORDER BY role, model"
         ).fetchall()
-    finally:
-        file.close()
     return [Usage(**dict(zip(Usage.__struct_fields__, row, strict=True))) for row in rows]
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    file = sqlite3.connect(path, timeout=60.0, check_same_thread=False)
-    try:
+    with _explained(path), ExitStack() as stack:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = sqlite3.connect(path, timeout=60.0, check_same_thread=False)
+        stack.callback(file.close)
         file.execute("PRAGMA journal_mode = WAL")
         file.execute("PRAGMA synchronous = NORMAL")
         file.execute(_TABLE)
-    except sqlite3.DatabaseError as error:
-        file.close()
-        raise RunError(f"{path} is no store of replies: {error}. Remove it, or give another folder.") from error
+        stack.pop_all()
     return file
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say in one sentence what is wrong with a store, and what to do."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:  # a fault of ours, such as a use after the end
+        raise
+    except (sqlite3.DatabaseError, msgspec.DecodeError, OSError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the bits above tell details
+        if isinstance(error, OSError) or code in _AROUND:
+            raise RunError(
+                f"{path} cannot be used as a store of replies: {error}. See that its folder can be written to, "
+                "that the disk has room, and that no other process holds the file."
+            ) from error
+        raise RunError(
+            f"{path} is no store of replies, or a damaged one: {error}. Remove it, and go on with --resume: "
+            "its replies are asked for again."
+        ) from error
 
 
 def _key(model: str, request: Request) -> str:

@@ -10,7 +10,8 @@ from contextlib import nullcontext
 import pytest
 
 from code_envs.errors import RunError
-from code_envs.models import CachedModel, Completion, Finish, Request, Sampling, usage_of
+from code_envs.models import CachedModel, Completion, FileStore, Finish, Request, Sampling, usage_of
+from code_envs.models.cache import Row
 
 # Stores numbered replies until it is killed; says which are stored.
 SCRIPT = """
@@ -175,3 +176,61 @@ def test_a_file_that_is_something_else_is_refused(tmp_path):
     with pytest.raises(RunError, match="no store of replies"):
         CachedModel(Scripted(), tmp_path / "r.sqlite")
     assert usage_of(tmp_path / "none.sqlite") == []
+
+
+def test_the_folder_of_a_store_is_made(tmp_path):
+    FileStore(tmp_path / "a" / "b" / "r.sqlite").close()
+    assert usage_of(tmp_path / "a" / "b" / "r.sqlite") == []
+
+
+def test_a_place_where_no_store_can_be_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "r.sqlite", tmp_path):
+        with pytest.raises(RunError, match=r"cannot be used as a store of replies: .* can be written to"):
+            FileStore(path)
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A store of many pages, and what it was asked."""
+    asked = [request(f"{number} " * 100) for number in range(300)]
+    cached = CachedModel(Scripted(), tmp_path / "r.sqlite")
+    cached.complete(asked)
+    cached.close()
+    return tmp_path / "r.sqlite", asked
+
+
+REMOVE = r"r\.sqlite is no store of replies, or a damaged one: .* Remove it"
+
+
+def test_a_damaged_page_is_told_whoever_meets_it(filled):
+    path, asked = filled
+    data = bytearray(path.read_bytes())
+    for page in range(8192, len(data), 4096):
+        data[page : page + 808] = b"\x99" * 808
+    path.write_bytes(data)
+    store = FileStore(path)
+    rows = [Row.of(f"{number:064x}", "", "m", Completion(text="?")) for number in range(0, 16**64, 16**62)]
+    for use in (
+        lambda: CachedModel(Scripted(), store).complete(asked),
+        lambda: store.write(rows),
+        lambda: usage_of(path),
+    ):
+        with pytest.raises(RunError, match=REMOVE):
+            use()
+    store.close()
+    path.unlink()  # what the sentence says
+    cached = CachedModel(Scripted(), path)
+    assert len(cached.complete(asked)) == 300
+    cached.close()
+
+
+@pytest.mark.parametrize("put", [b"{{{", b"\xff\xfe\xfd"])
+def test_a_damaged_reply_is_told(filled, put):
+    path, asked = filled
+    whole = b'{"text":"7 7 7'
+    path.write_bytes(path.read_bytes().replace(whole, put + whole[len(put) :]))
+    cached = CachedModel(Scripted(), path)
+    with pytest.raises(RunError, match=REMOVE):
+        cached.complete(asked)
+    cached.close()
