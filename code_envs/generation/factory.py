@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +19,35 @@ from code_envs.models import CachedModel, Model, ModelConfig, Store, make_model
 from code_envs.problem import Chain
 from code_envs.students import STUDENTS, ModelStudent, Student, make_student
 from code_envs.teacher import TEACHERS, DuetTeacher, ModelTeacher, Teacher, make_chain, make_teacher, take_notes
+from code_envs.teacher.instructions import Instructions
 from code_envs.teacher.seeds import make_source
 
-__all__ = ["ChainFactory"]
+__all__ = ["ChainFactory", "check_ready"]
+
+
+def check_ready(config: RunConfig) -> None:
+    """Refuse what no :class:`ChainFactory` could make a chain with, before anything is written for it.
+
+    Raises:
+        ConfigError: There are no such seeds or templates.
+        MissingExtra: The seeds are a Hugging Face dataset and ``datasets`` is not installed.
+        UnknownName: A teacher or the student is not known, and no model is configured for it.
+    """
+    asked = [_model_of("teacher", name, TEACHERS, config.teacher_model) for name in config.teachers]
+    _model_of("student", config.student, STUDENTS, config.student_model)
+    if any(asked):
+        make_source(config.seeds, config.licence or None)
+    if any(asked) or config.varied_by:
+        Instructions(config.templates or None)
+
+
+def _model_of(kind: str, name: str, known: Collection[str], shared: ModelConfig | None) -> ModelConfig | None:
+    """How to ask the model of this name; None if it is the name of an embedded teacher or student."""
+    if name in known:
+        return None
+    if shared is None:
+        raise UnknownName(kind, name, known)
+    return msgspec.structs.replace(shared, model=name)
 
 
 class _Workshop(NamedTuple):
@@ -137,11 +163,9 @@ class ChainFactory:
         return DuetTeacher(first, self._one_teacher(config, config.varied_by, executor)) if config.varied_by else first
 
     def _one_teacher(self, config: RunConfig, name: str, executor: Executor) -> Teacher:
-        if name in TEACHERS:
+        own = _model_of("teacher", name, TEACHERS, config.teacher_model)
+        if own is None:
             return make_teacher(name, executor)
-        if config.teacher_model is None:
-            raise UnknownName("teacher", name, TEACHERS)
-        own = msgspec.structs.replace(config.teacher_model, model=name)
         source, templates = make_source(config.seeds, config.licence or None), config.templates or None
         model = self._model(own, "teacher")
         return ModelTeacher(
@@ -156,11 +180,9 @@ class ChainFactory:
         )
 
     def _student(self, config: RunConfig, executor: Executor) -> Student:
-        if config.student in STUDENTS:
+        own = _model_of("student", config.student, STUDENTS, config.student_model)
+        if own is None:
             return make_student(config.student, executor)
-        if config.student_model is None:
-            raise UnknownName("student", config.student, STUDENTS)
-        own = msgspec.structs.replace(config.student_model, model=config.student)
         return ModelStudent(self._model(own, "student"), own)
 
     def _model(self, config: ModelConfig, role: str) -> Model:

@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 from code_envs.errors import RunError
 from code_envs.folders import claimed, read_toml, replace_file, to_toml
 from code_envs.generation.config import CONFIG, RunConfig, to_table
-from code_envs.generation.factory import ChainFactory
+from code_envs.generation.factory import ChainFactory, check_ready
 from code_envs.generation.log import ChainLog
 from code_envs.generation.selection import Selection
 from code_envs.models import RESPONSES
@@ -80,11 +80,14 @@ def generate(
         the folder whenever they are asked for: memory holds 8 bytes of each.
 
     Raises:
+        ConfigError: A teacher, the student, seeds, templates or a filter cannot be used; nothing was written.
         RunError: The folder holds something else, another configuration or a damaged file, or
             another process is at work in it.
         ModelError: A model cannot be used; resume the run when it can.
     """
     folder, choose = Path(folder), Selection(config)  # before anything is made: a filter may be missing
+    if (make is None or isinstance(make, ChainFactory)) and not (folder / CONFIG).exists():
+        check_ready(config)  # a folder that is begun cannot go on with what is mended
     tell = on_chain or (lambda _: None)
     work: Engine = engine or partial(_made_here, workers)
     with claimed(folder, CONFIG, [RESPONSES]), _maker(make, folder, config) as maker:

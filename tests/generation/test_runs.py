@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from code_envs.errors import ConfigError, RunError
-from code_envs.generation import RunConfig, distinct, generate, is_kept, load_config
+from code_envs.generation import ChainFactory, RunConfig, distinct, generate, is_kept, load_config
+from code_envs.models import ModelConfig
 from code_envs.problem import Case, Chain, Lineage, Mode, Problem, Report, load_chains, load_problems
 from code_envs.teacher import STRATEGIES
 
@@ -22,7 +23,7 @@ from code_envs.teacher import STRATEGIES
 SCRIPT = """
 import sys, time
 import numpy as np
-from code_envs.generation import RunConfig, generate
+from code_envs.generation import ChainFactory, RunConfig, generate
 from code_envs.problem import Case, Chain, Lineage, Mode, Problem
 
 def make(config, index):
@@ -198,6 +199,30 @@ def test_the_configuration_survives_toml(tmp_path):
     generate(tmp_path, config, make=scripted)
     assert load_config(tmp_path) == config
     assert tomllib.loads((tmp_path / "config.toml").read_text())["modes"] == [mode.value for mode in Mode]
+
+
+ASKED = {"teachers": ("m",), "teacher_model": ModelConfig(model="m", base_url="http://127.0.0.1:9/v1")}
+MISTAKES = [
+    (ASKED | {"templates": "nowhere"}, "no folder 'nowhere' of templates"),
+    (ASKED | {"seeds": "nowhere"}, "'nowhere' is no source of seeds"),
+    (ASKED | {"teachers": ("procedural",), "varied_by": "m", "templates": "nowhere"}, "no folder 'nowhere'"),
+    ({"teachers": ("procedual",)}, "Did you mean 'procedural'"),
+    ({"student": "serch"}, "Did you mean 'search'"),
+]
+
+
+@pytest.mark.parametrize(("settings", "said"), MISTAKES)
+@pytest.mark.parametrize("make", [None, ChainFactory()])
+def test_a_mistake_is_told_before_the_folder_is_claimed(tmp_path, settings, said, make):
+    with pytest.raises(ConfigError, match=said):
+        generate(tmp_path / "run", RunConfig(**settings), make=make)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_begun_goes_on_though_its_templates_are_gone(tmp_path):
+    config = RunConfig(chains=2, templates="gone", **ASKED)
+    made = generate(tmp_path / "run", config, make=scripted)
+    assert list(generate(tmp_path / "run", config, resume=True)) == list(made)
 
 
 @pytest.mark.parametrize(
