@@ -10,8 +10,10 @@ import pytest
 
 from code_envs.errors import MissingExtra, RunError
 from code_envs.generation import RunConfig, generate
+from code_envs.models import ModelConfig
 from code_envs.problem import Attempt, Chain, Direction, Draft, Lineage, Mode, Problem, Report, load_problems
 from code_envs.report import Summary, summarise, write_report
+from code_envs.report.card import describe_run
 from code_envs.report.numbers import mean_rate, measured
 from code_envs.rollout import Tally
 
@@ -113,6 +115,44 @@ def test_the_page_stands_alone_and_holds_the_facts(folder):
     for problem in load_problems(PROBLEMS / "deduction.jsonl"):
         assert " ".join(problem.program.split()) in words
     assert text.count("<svg") == 3
+
+
+ASKED = ModelConfig(model="alpha")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told", "untold"),
+    [
+        (
+            {"teachers": ("alpha", "beta"), "student": "pupil", "student_model": ASKED},
+            (
+                "Teacher: alpha (T=1, max_tokens=4096) and beta (T=1, max_tokens=4096).",
+                "Student: pupil (T=1, max_tokens=4096).",
+                "alpha and beta began with pieces of stdlib.",
+                "A draft could be mended 3 times.",
+            ),
+            "Problems after the first",
+        ),
+        (
+            {"teachers": ("procedural",), "varied_by": "alpha"},
+            (
+                "Problems after the first of each chain: alpha (T=1, max_tokens=4096).",
+                "A draft could be mended 3 times.",
+            ),
+            "stdlib",
+        ),
+        (
+            {"teachers": ("procedural", "alpha")},
+            ("by procedural and alpha,", "Teacher: alpha (T=1", "alpha began with pieces of stdlib."),
+            "procedural began",
+        ),
+    ],
+)
+def test_the_card_names_every_model_and_what_it_did(tmp_path, settings, told, untold):
+    generate(tmp_path / "run", RunConfig(chains=8, turns=3, teacher_model=ASKED, **settings), make=hand_made)
+    card = describe_run(tmp_path / "run")
+    assert [part for part in told if part not in card] == []
+    assert untold not in card
 
 
 def test_the_same_run_gives_the_same_bytes(folder):

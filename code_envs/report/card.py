@@ -6,12 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from code_envs.generation import RunConfig
 from code_envs.measure import BANDS
-from code_envs.models import RESPONSES, usage_of
+from code_envs.models import RESPONSES, ModelConfig, usage_of
 from code_envs.problem import load_problems
 from code_envs.report.numbers import BINS, rates
 from code_envs.report.summary import summarise
+from code_envs.students import STUDENTS
+from code_envs.teacher import TEACHERS
 
 __all__ = ["describe_run"]
 
@@ -54,17 +58,27 @@ def _made(config: RunConfig) -> Iterator[str]:
         f"{config.seed}. The pass rates are those of {student}, over {config.attempts} attempts"
         f"{', fewer where the bin was clear before' if config.bands else ''}."
     )
-    for role, model in (("Teacher", config.teacher_model), ("Student", config.student_model)):
-        if model is not None:
-            yield f"{role}: {model.label}."
-    if config.varied_by:
-        yield f"Problems after the first of each chain: {config.varied_by}."
-    if config.teacher_model is not None:
-        yield f"The teacher began with pieces of {config.seeds}, and could mend a draft {config.repairs} times."
+    model = config.teacher_model
+    writers = [name for name in config.teachers if name not in TEACHERS] if model else []
+    if model and writers:
+        yield f"Teacher: {_labels(model, writers)}."
+    if config.student_model and student not in STUDENTS:
+        yield f"Student: {_labels(config.student_model, [student])}."
+    if model and config.varied_by:
+        yield f"Problems after the first of each chain: {_labels(model, [config.varied_by])}."
+    if writers:
+        yield f"{' and '.join(writers)} began with pieces of {config.seeds}."
+    if writers or config.varied_by:
+        yield f"A draft could be mended {config.repairs} times."
         if config.constrain:
-            yield f"Its drafts were held to their form by a {config.constrain}."
+            yield f"Drafts were held to their form by a {config.constrain}."
         if config.plant_faults:
-            yield "In fuzzing it wrote what is right; a mutation planted the fault."
+            yield "In fuzzing a model wrote what is right; a mutation planted the fault."
+
+
+def _labels(shared: ModelConfig, names: Sequence[str]) -> str:
+    """Models by name, each with the settings that they share."""
+    return " and ".join(msgspec.structs.replace(shared, model=name).label for name in names)
 
 
 def _filters(config: RunConfig) -> Iterator[str]:

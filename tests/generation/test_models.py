@@ -181,7 +181,7 @@ def test_the_report_and_the_card_say_how_it_was_made(model_server, tmp_path, con
     written = sum(len(chain.drafts) for chain in chains)
     card = describe_run(tmp_path / "run")
     for part in (
-        "Teacher: x (T=1",
+        "Teacher: master (T=1",
         "pupil, over 4 attempts",
         "equal in normal form",
         "| deduction |",
