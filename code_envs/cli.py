@@ -27,6 +27,8 @@ from code_envs.errors import CodeEnvsError, ExecutorError, ModelError, ProposalF
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130  # what typer makes of an interrupt: it does not let a KeyboardInterrupt through
+
 app = typer.Typer(
     name="code-envs",
     help="Reinforcement-learning environments for language models that write code.",
@@ -76,9 +78,10 @@ def main() -> None:
         _fail(error, 1)
     except (CodeEnvsError, OSError) as error:
         _fail(error, 2)
-    except KeyboardInterrupt:
-        print("code-envs: interrupted; a run goes on with the same command and --resume", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as leaving:
+        if leaving.code == _INTERRUPTED:
+            print("code-envs: interrupted; a run goes on with the same command and --resume", file=sys.stderr)
+        raise
 
 
 def _fail(error: Exception, code: int) -> None:

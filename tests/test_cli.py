@@ -388,7 +388,7 @@ def test_bad_usage_exits_with_2(command):
 
 
 @pytest.mark.slow
-def test_an_interrupt_exits_with_130(tmp_path):
+def test_an_interrupt_exits_with_130_and_says_how_to_go_on(tmp_path):
     words = ["generate", "--chains", "1000", "--attempts", "2", "-o", tmp_path / "run"]
     process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline().startswith("1/1000")
@@ -396,4 +396,5 @@ def test_an_interrupt_exits_with_130(tmp_path):
     out, err = process.communicate()
     assert process.returncode == 130
     assert out == ""
+    assert err.endswith("code-envs: interrupted; a run goes on with the same command and --resume\n")
     assert "Traceback" not in err
