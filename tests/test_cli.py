@@ -368,6 +368,13 @@ def test_the_demo_leaves_a_run_and_can_be_repeated(command, tmp_path, monkeypatc
         (["generate", "--decontaminate", "none.jsonl", "-o", "x"], "none.jsonl cannot be read as a benchmark"),
         (["generate", "--against", "none", "-o", "x"], "No such file or directory: 'none'"),
         (["generate", "--teacher", "m", "--backend", "opnai", "-o", "x"], "Did you mean 'openai'?"),
+        (["generate", "--student", "qwen", "-o", "x"], "A model needs its server: --base-url."),
+        (["generate", "--teacher", "qwen", "-o", "x"], "A model needs its server: --base-url."),
+        (["generate", "--teacher", "m", "--base-url", "u", "--templates", "none", "-o", "x"], "no folder 'none'"),
+        (
+            ["generate", "--teacher", "m", "--base-url", "u", "--seeds", "none", "-o", "x"],
+            "'none' is no source of seeds",
+        ),
         (["measure", "none.jsonl", "-o", "x"], "No such file or directory: 'none.jsonl'"),
         (["rollout", "--student", "serch"], "Did you mean 'search'?"),
         (["rollout", "--episodes", "0"], "episodes is 0"),
@@ -379,6 +386,83 @@ def test_mistakes_are_one_sentence(command, tmp_path, monkeypatch, words, said):
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert said in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+# What the tests below leave to be refused last: whatever is refused before is named in its stead.
+MODEL = ("--teacher", "m", "--student", "s", "--base-url", "u", "--seeds", "none")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--templates a --constrain grammar", "--templates, --constrain need a model as --teacher or --vary-with\n"),
+        (
+            "--repairs 9 --in-flight 7",
+            "--repairs needs a model as --teacher or --vary-with; --in-flight needs --engine ray",
+        ),
+        ("--teacher procedural --vary-with m --base-url u --seeds a", "--seeds needs a model as --teacher\n"),
+        ("--teacher m --base-url u --student-url v", "--student-url needs a model as --student"),
+        ("--extra-body {} --timeout 5 --base-url u", "--base-url, --extra-body, --timeout need a model\n"),
+        ("--teacher m --base-url u --plant-faults --mode induction", "--plant-faults needs --mode fuzzing"),
+        ("--teacher m --base-url u --engine-args {}", "--engine-args needs --engine ray and --backend vllm"),
+    ],
+)
+def test_generate_refuses_options_that_would_have_no_effect(command, tmp_path, words, said):
+    done = command("generate", "--chains", 1, "-o", tmp_path / "run", *words.split())
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert said in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--repairs 1 --constrain grammar --plant-faults --licence MIT --teacher-effort low --teacher-tokens 9",
+        "--student-url v --student-temperature 0 --extra-body {} --timeout 5 --concurrency 2",
+        "--vary-with n --mode fuzzing --plant-faults",
+    ],
+)
+def test_generate_takes_the_options_of_models_where_models_take_part(command, tmp_path, words):
+    done = command("generate", *MODEL, "-o", tmp_path / "run", *words.split())
+    assert "'none' is no source of seeds" in done.err
+
+
+@pytest.mark.slow
+def test_what_is_the_default_or_stands_in_the_environment_is_not_refused(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    words = ("--mode", "deduction", "--chains", 1, "--turns", 1, "--attempts", 1, "--repairs", 3, "--timeout", 600)
+    assert command("generate", *words, "-o", tmp_path / "run").code == 0
+    assert command("generate", *words, "-o", tmp_path / "run", "--resume").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("measure {} --base-url u --student-effort low", "--base-url, --student-effort need a model as --student"),
+        ("measure {} --student qwen", "A model needs its server: --base-url."),
+        ("export {} --curriculum soft --max-turns 3", "--curriculum, --max-turns need --for openrlhf"),
+        ("export {} --private", "--private needs --push"),
+        ("export {} --for openrlhf --format parquet", "--format needs --for huggingface"),
+        ("export {} --for openrlhf --service c --labels key", "--labels needs no --service"),
+        (
+            "export {} --for openrlhf --steps 3 --count 5",
+            "--steps needs --curriculum; --count needs --service or an ENV",
+        ),
+        ("export {} --for openrlhf --lazy", "--lazy needs an ENV"),
+        ("export deduction --for openrlhf --eval-share 0.1", "--eval-share needs a run or a file of problems"),
+    ],
+)
+def test_measure_and_export_refuse_options_that_would_have_no_effect(command, tmp_path, words, said):
+    done = command(*words.format(PROBLEMS / "deduction.jsonl").split(), "-o", tmp_path / "out")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert said in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_whose_name_is_almost_a_teachers_gets_a_note(command, tmp_path):
+    done = command("generate", *MODEL, "--teacher", "procedral", "-o", tmp_path / "run")
+    assert "'procedral' is taken for the name of a model. Did you mean 'procedural'" in done.err
+    assert "Note" not in command("generate", *MODEL, "-o", tmp_path / "run").err
 
 
 def test_bad_usage_exits_with_2(command):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from code_envs.commands.needs import Need, refuse_idle
 from code_envs.commands.output import AsJson, SeedOption, find_env, print_json, stderr
 
 if TYPE_CHECKING:
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["PATHS", "export", "export_run", "path"]
 
 TARGETS = ("huggingface", "openrlhf")
+_FOR_CURRICULA = ("steps", "batch_size", "skip_starved")
+_FOR_ENVS = ("level", "lazy")
+_OF_PROBLEMS = ("eval_bins", "curriculum", "labels")
+_FOR_TRAINERS = (*_OF_PROBLEMS, *_FOR_CURRICULA, *_FOR_ENVS, "service", "max_turns", "count")
 _PUSHED = ("huggingface", "jsonl"), ("huggingface", "parquet")
 PATHS = {"openrlhf": "openrlhf_adapter", "openrlhf-reward": "openrlhf_reward"}
 """Files that a library loads by their path, by the names that ``code-envs path`` knows."""
 
 
 def export(
+    context: typer.Context,
     *,
     source: Annotated[
         str, typer.Argument(metavar="RUN", help="A run folder; for a trainer also a file of problems, or an ENV.")
@@ -61,16 +67,27 @@ def export(
         raise ConfigError(
             "--push needs --for huggingface and --format jsonl or parquet: hf is the layout of a local disk"
         )
+    env_id = "" if target == "huggingface" or service or Path(source).exists() else find_env(source)
+    refuse_idle(
+        context,
+        Need("--for huggingface", target == "huggingface", ("kind", "private")),
+        Need("--for openrlhf", target == "openrlhf", _FOR_TRAINERS),
+        Need("--push", to_hub, ("private",)),
+        Need("--curriculum", curriculum, _FOR_CURRICULA),
+        Need("no --service", not service, ("curriculum", "labels")),
+        Need("a run or a file of problems", not env_id, ("eval_share", *_OF_PROBLEMS)),
+        Need("an ENV", env_id, _FOR_ENVS),
+        Need("--service or an ENV", service or env_id, ("count",)),
+    )
     held = {"max_turns": max_turns, "eval_share": eval_share, "eval_bins": eval_bins or None, "seed": seed}
     if target == "huggingface":
         files = export_run(Path(source), output, kind, eval_share, seed)
     elif service:
         files = _for_service(Path(source), output, service, count, **held)
-    elif Path(source).exists():
+    elif not env_id:
         sampler = _sampler(curriculum, steps, batch_size, skip_starved)
         files = _from_problems(Path(source), output, **held, labels=labels, sampler=sampler)
     else:
-        env_id = find_env(source)
         settings: dict[str, Any] = {"level": level, "max_turns": max_turns, "lazy": lazy}
         files = _write(output, lambda data: data.seed_rows(env_id, count, seed, **settings))
     noun = "problems" if target == "huggingface" else "rows"

@@ -19,8 +19,10 @@ from code_envs.commands.models import (
     StudentTemperature,
     StudentTokens,
     Timeout,
+    check_embedded,
     model_config,
 )
+from code_envs.commands.needs import Need, refuse_idle
 from code_envs.commands.output import AsJson, SeedOption, check_name, print_json, show_table, stderr
 from code_envs.commands.progress import telling
 
@@ -35,9 +37,14 @@ if TYPE_CHECKING:
 __all__ = ["generate", "make_run"]
 
 _ENGINES = ("local", "ray")
+_SAMPLING = ("effort", "temperature", "tokens", "engines")
+_FOR_TEACHERS = (*(f"teacher_{name}" for name in _SAMPLING), "repairs", "templates", "constrain", "plant_faults")
+_FOR_STUDENTS = (*(f"student_{name}" for name in _SAMPLING), "student_url")
+_FOR_ENGINES = ("teacher_engines", "student_engines", "tensor_parallel", "engine_args")
 
 
 def generate(
+    context: typer.Context,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.")],
     mode: Annotated[list[str] | None, typer.Option("--mode", help="A mode; all four if not given.")] = None,
@@ -177,9 +184,9 @@ def generate(
         **shared,
     )
     if teacher_model is None:
-        teachers = tuple(check_name("teacher", name, TEACHERS) for name in teachers)
+        teachers = tuple(check_embedded("teacher", name, TEACHERS) for name in teachers)
     if student_model is None:
-        check_name("student", student, STUDENTS)
+        check_embedded("student", student, STUDENTS)
     config = RunConfig(
         modes=tuple(Mode(check_name("mode", name, list(Mode))) for name in mode or Mode),
         chains=chains,
@@ -205,11 +212,29 @@ def generate(
         against=tuple(against or ()),
         suites=tuple(decontaminate or ()),
     )
+    _refuse_idle(context, config, on_ray is not None, backend)
     if resume:
         load_config(output)  # says so if there is no run to go on with
     make_run(output, config, resume=resume, workers=workers, concurrency=concurrency, on_ray=on_ray)
     summary = summarise(output)
     _print_run(output, summary, _report_or_note(output, summary), as_json)
+
+
+def _refuse_idle(context: typer.Context, config: RunConfig, on_ray: bool, backend: str) -> None:
+    from code_envs.problem import Mode
+    from code_envs.teacher import TEACHERS
+
+    begins = any(name not in TEACHERS for name in config.teachers)
+    refuse_idle(
+        context,
+        Need("--engine ray", on_ray, ("ray_address", "in_flight", *_FOR_ENGINES)),
+        Need("--backend vllm", backend == "vllm", _FOR_ENGINES),
+        Need("a model as --teacher", begins, ("seeds", "licence")),
+        Need("a model as --teacher or --vary-with", config.teacher_model, _FOR_TEACHERS),
+        Need("a model as --student", config.student_model, _FOR_STUDENTS),
+        Need("a model", config.asks_models, ("base_url", "backend", "extra_body", "timeout", "concurrency")),
+        Need("--mode fuzzing", Mode.FUZZING in config.modes, ("plant_faults",)),
+    )
 
 
 def make_run(

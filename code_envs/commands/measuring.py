@@ -19,9 +19,11 @@ from code_envs.commands.models import (
     StudentTemperature,
     StudentTokens,
     Timeout,
+    check_embedded,
     model_config,
 )
-from code_envs.commands.output import AsJson, SeedOption, check_name, percent, print_json, show_table, stderr
+from code_envs.commands.needs import Need, refuse_idle
+from code_envs.commands.output import AsJson, SeedOption, percent, print_json, show_table, stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
+_SAMPLING = ("student_effort", "student_temperature", "student_tokens", "extra_body")
+_FOR_MODELS = ("base_url", "backend", *_SAMPLING, "timeout", "concurrency")
+
 
 def measure(
+    context: typer.Context,
     *,
     problems: Annotated[Path, typer.Argument(metavar="PROBLEMS", help="Problems as JSON lines, or a run folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file of JSON lines to write.")],
@@ -69,6 +75,9 @@ def measure(
         max_tokens=student_tokens,
         extra_body=extra_body,
     )
+    if config is None:
+        check_embedded("student", student, STUDENTS)
+    refuse_idle(context, Need("a model as --student", config, _FOR_MODELS))
     given = stored_problems(problems)
     console, done = stderr(), 0
 
@@ -81,7 +90,7 @@ def measure(
 
     with ExitStack() as stack:
         if config is None:
-            own: Student = make_student(check_name("student", student, STUDENTS))
+            own: Student = make_student(student)
         else:
             server = make_model(config, concurrency)
             model = CachedModel(server, output.with_name(f"{output.name}.{RESPONSES}"), "student")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from code_envs.commands.output import stderr
+from code_envs.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
     from code_envs.models import ModelConfig
@@ -20,8 +24,11 @@ __all__ = [
     "StudentTemperature",
     "StudentTokens",
     "Timeout",
+    "check_embedded",
     "model_config",
 ]
+
+_NEAR = 0.8  # likeness of two names from which one may be the other, misspelt; of 'serach' and 'search' it is 0.83
 
 BaseUrl = Annotated[
     str,
@@ -57,19 +64,35 @@ def model_config(
 ) -> ModelConfig | None:
     """How to ask those of some names that are models; None where all are embedded.
 
-    A name that is not known is a model's where a server or another backend is given.
+    A name that is not known is a model's where a server or another backend is given; one that is almost that of
+    an embedded teacher or student gets a note on stderr.
 
     Raises:
         ConfigError: A setting cannot be used.
         UnknownName: There is no such backend.
     """
-    from code_envs.errors import UnknownName
     from code_envs.models import BACKENDS, ModelConfig, Sampling
 
-    models = [name for name in names if name not in set(known)]
+    embedded = set(known)
+    models = [name for name in names if name not in embedded]
     if not models or not (base_url or backend != "openai"):
         return None
     if backend not in BACKENDS:
         raise UnknownName("backend", backend, BACKENDS)
+    for name in models:
+        for near in get_close_matches(name, embedded, n=1, cutoff=_NEAR):
+            note = f"Note: {name!r} is taken for the name of a model. Did you mean {near!r}, which needs none?"
+            stderr().print(note, markup=False, soft_wrap=True)
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, reasoning_effort=effort, extra_body=extra_body)
     return ModelConfig(model=models[0], backend=backend, base_url=base_url, timeout=timeout, sampling=sampling)
+
+
+def check_embedded(kind: str, name: str, known: Iterable[str]) -> str:
+    """Refuse a name that is not known where no server is given that could have a model of this name.
+
+    Raises:
+        ConfigError: It is not known; names the nearest one, and what a model needs.
+    """
+    if name not in known:
+        raise ConfigError(f"{UnknownName(kind, name, known)} A model needs its server: --base-url.")
+    return name
