@@ -400,6 +400,7 @@ MODEL = ("--teacher", "m", "--student", "s", "--base-url", "u", "--seeds", "none
             "--repairs 9 --in-flight 7",
             "--repairs needs a model as --teacher or --vary-with; --in-flight needs --engine ray",
         ),
+        ("--teacher-extra-body {}", "--teacher-extra-body needs a model as --teacher"),
         ("--teacher procedural --vary-with m --base-url u --seeds a", "--seeds needs a model as --teacher\n"),
         ("--teacher m --base-url u --student-url v", "--student-url needs a model as --student"),
         ("--extra-body {} --timeout 5 --base-url u", "--base-url, --extra-body, --timeout need a model\n"),
@@ -418,7 +419,7 @@ def test_generate_refuses_options_that_would_have_no_effect(command, tmp_path, w
     "words",
     [
         "--repairs 1 --constrain grammar --plant-faults --licence MIT --teacher-effort low --teacher-tokens 9",
-        "--student-url v --student-temperature 0 --extra-body {} --timeout 5 --concurrency 2",
+        "--student-url v --student-temperature 0 --extra-body {} --student-extra-body {} --timeout 5 --concurrency 2",
         "--vary-with n --mode fuzzing --plant-faults",
     ],
 )

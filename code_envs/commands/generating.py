@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["generate", "make_run"]
 
 _ENGINES = ("local", "ray")
-_SAMPLING = ("effort", "temperature", "tokens", "engines")
+_SAMPLING = ("effort", "temperature", "tokens", "extra_body", "engines")
 _FOR_TEACHERS = (*(f"teacher_{name}" for name in _SAMPLING), "repairs", "templates", "constrain", "plant_faults")
 _FOR_STUDENTS = (*(f"student_{name}" for name in _SAMPLING), "student_url")
 _FOR_ENGINES = ("teacher_engines", "student_engines", "tensor_parallel", "engine_args")
@@ -82,6 +82,12 @@ def generate(
     student_temperature: StudentTemperature = 1.0,
     student_tokens: StudentTokens = 4096,
     extra_body: ExtraBody = "",
+    teacher_extra_body: Annotated[
+        str, typer.Option("--teacher-extra-body", help="The same for the teacher alone, instead of --extra-body.")
+    ] = "",
+    student_extra_body: Annotated[
+        str, typer.Option("--student-extra-body", help="The same for the student alone, instead of --extra-body.")
+    ] = "",
     timeout: Timeout = 600.0,
     concurrency: Concurrency = 32,
     repairs: Annotated[int, typer.Option("--repairs", min=0, help="How often a model may mend a draft.")] = 3,
@@ -164,7 +170,7 @@ def generate(
             engine_args=read_object("--engine-args", engine_args, '{"max_model_len": 32768}'),
         )
     teachers = tuple(teacher or ("procedural",))
-    shared: dict[str, Any] = {"backend": backend, "timeout": timeout, "extra_body": extra_body}
+    shared: dict[str, Any] = {"backend": backend, "timeout": timeout}
     teacher_model = model_config(
         [*teachers, *([vary_with] if vary_with else [])],
         TEACHERS,
@@ -172,6 +178,7 @@ def generate(
         effort=teacher_effort,
         temperature=teacher_temperature,
         max_tokens=teacher_tokens,
+        extra_body=teacher_extra_body or extra_body,
         **shared,
     )
     student_model = model_config(
@@ -181,6 +188,7 @@ def generate(
         effort=student_effort,
         temperature=student_temperature,
         max_tokens=student_tokens,
+        extra_body=student_extra_body or extra_body,
         **shared,
     )
     if teacher_model is None:

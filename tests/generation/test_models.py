@@ -160,6 +160,19 @@ def test_a_run_keeps_every_draft_and_its_settings(model_server, tmp_path, config
     assert counts["drafts"] == counts["valid"] + sum(list(counts.values())[3:])
 
 
+def test_each_role_has_fields_of_its_own_in_its_requests(model_server, tmp_path):
+    model_server.script = answer
+    more = ["--chains", "1", "--turns", "1", "--extra-body", '{"top_k": 20}', "--student-extra-body", '{"min_p": 0.1}']
+    for folder, own, expected in (("one", [], (20, None)), ("two", ["--teacher-extra-body", "{}"], (None, None))):
+        model_server.bodies = []
+        done = subprocess.run(
+            words(model_server.url, tmp_path / folder, *more, *own), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        sent = {(body["model"], body.get("top_k"), body.get("min_p")) for body in model_server.bodies}
+        assert sent == {("master", expected[0], None), ("pupil", expected[1], 0.1)}
+
+
 def test_faults_are_planted_into_what_the_model_wrote(model_server, tmp_path):
     model_server.script = lambda body, _=0: RIGHT.format(number=3 + len(body["messages"][0]["content"]) % 3)
     chains = ["--mode", "fuzzing", "--chains", "2", "--turns", "1", "--attempts", "2", "--plant-faults"]
