@@ -1,4 +1,4 @@
-"""Splitting problems into some to train on and some to evaluate on, so that siblings never part."""
+"""Splitting problems into some to train on and some to evaluate on: siblings, and what shows the same, never part."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from code_envs.errors import ConfigError
 from code_envs.hashes import HashTable, hash_of
+from code_envs.modes import rules
 from code_envs.problem import Chain, Problem
 
 __all__ = ["Split", "each_problem", "split_problems"]
@@ -20,7 +21,8 @@ def split_problems(
     """Split problems into some to train on and some to evaluate on.
 
     Siblings never part: problems of one chain, and of chains that share a problem, land on the
-    same side.
+    same side. So do problems that show a student the same, such as two of abduction with other gold
+    arguments, and their chains.
 
     Args:
         records: Problems or chains.
@@ -98,7 +100,7 @@ class Split:
 
 
 class _Families:
-    """What is joined by a chain, a parent or a shared problem; numbered, as a forest of who is above whom."""
+    """What is joined by a chain, a parent or what a student sees; numbered, as a forest of who is above whom."""
 
     def __init__(self) -> None:
         self._numbers, self._above = HashTable(), array("i")
@@ -112,6 +114,7 @@ class _Families:
             if seen.add_new(code):
                 places.append(own)
             for relative in (
+                int(rules(problem.mode).view(problem).key, 16),  # the same for all that show the same
                 *([hash_of(f"chain {lineage.chain}")] if lineage.chain else []),
                 *([int(lineage.parent, 16)] if lineage.parent else []),
             ):

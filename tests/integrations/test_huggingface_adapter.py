@@ -16,7 +16,8 @@ from code_envs.integrations.huggingface_adapter import (
     to_rows,
     write,
 )
-from code_envs.problem import Chain, Direction, Lineage, Mode, Problem, Report, load_problems
+from code_envs.modes import prompt
+from code_envs.problem import Case, Chain, Direction, Lineage, Mode, Problem, Report, load_problems
 
 FOLDER = Path(__file__).parents[1] / "problems"
 WRITTEN = [problem for name in (*Mode, "induction-script") for problem in load_problems(FOLDER / f"{name}.jsonl")]
@@ -73,6 +74,23 @@ def test_chains_that_share_a_problem_are_one_family():
     for seed in range(10):
         train, held_out = split_problems(left_out, 0.5, seed, relatives=[CHAINS[0], other])
         assert {len(train), len(held_out)} == {len({p.key for p in left_out}), 0}
+
+
+def test_problems_that_show_the_same_are_on_one_side():
+    program = "def f(xs: list[int]) -> int:\n    return sum(xs) * 3\n"
+    problems = [
+        Problem(
+            mode=Mode.ABDUCTION,
+            program=program,
+            signature="f(xs: list[int]) -> int",
+            cases=(Case.of(([number, 9 * (number % 2) - number],), 27 * (number % 2)),),
+            lineage=Lineage(chain=f"chain {number}"),
+        )
+        for number in range(10)
+    ]
+    for seed in range(10):
+        sides = split_problems(problems, 0.5, seed)
+        assert [len({prompt(one).text for one in side}) for side in sides] == [1, 1]
 
 
 def test_jsonl_needs_no_library(tmp_path, monkeypatch):
