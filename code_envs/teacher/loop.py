@@ -23,14 +23,14 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
     """Where a chain starts, and which way it goes by the pass rate.
 
     Attributes:
-        easier_up_to: Ease where the pass rate is not above this.
-        harder_above: Harden where it is above this; in between, vary.
+        easier_up_to: Ease where the pass rate is not above this; where it is below the next target if None.
+        harder_above: Harden where it is above this; where it is above the next target if None. In between, vary.
         level: The level to start at where none is asked for; None leaves it to the teacher.
         targets: The pass rates to aim at, from and to, turn by turn; the last one for all further turns.
     """
 
-    easier_up_to: float
-    harder_above: float
+    easier_up_to: float | None = None
+    harder_above: float | None = None
     level: int | None = None
     targets: tuple[Target, ...] = ((0.35, 0.65),)
 
@@ -38,23 +38,29 @@ class Strategy(msgspec.Struct, frozen=True, kw_only=True):
         """The pass rates to aim at in a turn, counted from 0."""
         return self.targets[min(turn, len(self.targets) - 1)]
 
-    def direction(self, rate: float) -> Direction:
-        """Which way to go after a pass rate in [0, 1]; NaN (nothing scored) says nothing."""
+    def direction(self, rate: float, turn: int) -> Direction:
+        """Which way to go.
+
+        Args:
+            rate: The pass rate of the last problem, in [0, 1]; NaN (nothing scored) says nothing.
+            turn: The turn of the next one, counted from 0.
+        """
         if math.isnan(rate):
             return Direction.SIDEWAYS
-        if rate <= self.easier_up_to:
+        low, high = self.target(turn)
+        too_hard = rate < low if self.easier_up_to is None else rate <= self.easier_up_to
+        if too_hard:
             return Direction.EASIER
-        return Direction.HARDER if rate > self.harder_above else Direction.SIDEWAYS
+        high = high if self.harder_above is None else self.harder_above
+        return Direction.HARDER if rate > high else Direction.SIDEWAYS
 
 
 STRATEGIES: Mapping[str, Strategy] = {
     "stepping-stones": Strategy(easier_up_to=0.0, harder_above=0.65),
-    "top-down": Strategy(
-        easier_up_to=1.0, harder_above=1.0, level=8, targets=((0.05, 0.16), (0.41, 0.59), (0.81, 0.91))
-    ),
+    "top-down": Strategy(level=8, targets=((0.05, 0.16), (0.41, 0.59), (0.81, 0.91))),
 }
-"""``stepping-stones`` is the paper's rule; ``top-down`` makes the hard problem first, then its medium
-and its easy variant, and eases further."""
+"""``stepping-stones`` is the paper's rule; ``top-down`` aims at a hard problem first, then at its medium and
+its easy variant, and goes from what was measured towards each: harder where a problem came out too easy."""
 
 
 def make_chain(
@@ -75,7 +81,7 @@ def make_chain(
 
     Each problem carries its report in ``measurements``, and the teacher observes every scored
     attempt. A turn for which the teacher finds no variant in the wanted direction is tried once
-    sideways; if that fails too, the chain ends there.
+    sideways, unless that was the direction; if that fails too, the chain ends there.
 
     Args:
         teacher: Makes the problems.
@@ -130,11 +136,11 @@ def _teach(teacher: Teacher, problem: Problem, report: Report) -> None:
 
 def _vary(teacher: Teacher, rng: np.random.Generator, problems: list[Problem], plan: Strategy) -> Problem | None:
     """The next problem: new in its chain, and not measured yet."""
-    known = {problem.key for problem in problems}
-    direction, target = plan.direction(problems[-1].measurements[-1].rate), plan.target(len(problems))
-    for wanted in (direction, Direction.SIDEWAYS):
+    known, turn = {problem.key for problem in problems}, len(problems)
+    wanted = plan.direction(problems[-1].measurements[-1].rate, turn)
+    for direction in dict.fromkeys((wanted, Direction.SIDEWAYS)):
         try:
-            varied = teacher.vary(rng, problems[-1], wanted, target)
+            varied = teacher.vary(rng, problems[-1], direction, plan.target(turn))
         except ProposalFailed:
             continue
         if varied.key not in known:

@@ -63,7 +63,7 @@ def _chain(executor, share, *, refused=(), seed=1, turns=3, **settings):
         (0.5, "stepping-stones", Direction.SIDEWAYS),
         (0.0, "stepping-stones", Direction.EASIER),
         (0.0, "top-down", Direction.EASIER),
-        (1.0, "top-down", Direction.EASIER),
+        (1.0, "top-down", Direction.HARDER),
     ],
 )
 def test_goes_where_the_strategy_says(executor, share, strategy, direction):
@@ -88,6 +88,12 @@ def test_a_refused_variant_is_tried_sideways_and_then_ends_the_chain(executor):
     assert teacher.asked == [Direction.HARDER, Direction.SIDEWAYS]
 
 
+def test_a_refused_sideways_variant_is_not_asked_for_again(executor):
+    teacher, chain = _chain(executor, 0.5, refused=(Direction.SIDEWAYS,))
+    assert len(chain.problems) == 1
+    assert teacher.asked == [Direction.SIDEWAYS]
+
+
 @pytest.mark.parametrize("mode", Mode)
 def test_the_search_student_makes_the_same_chain_again(executor, mode):
     def make():
@@ -102,12 +108,29 @@ def test_the_search_student_makes_the_same_chain_again(executor, mode):
 
 def test_directions():
     stones, down = STRATEGIES["stepping-stones"], STRATEGIES["top-down"]
-    assert [stones.direction(rate) for rate in (0.0, 0.01, 0.65, 0.66)] == ["easier", "sideways", "sideways", "harder"]
-    assert {down.direction(rate) for rate in (0.0, 0.4, 1.0)} == {"easier"}
-    assert stones.direction(math.nan) == "sideways"
+    for turn in (1, 2, 7):
+        found = [stones.direction(rate, turn) for rate in (0.0, 0.01, 0.65, 0.66)]
+        assert found == ["easier", "sideways", "sideways", "harder"]
+        assert {plan.direction(math.nan, turn) for plan in (stones, down)} == {"sideways"}
     assert [stones.target(turn) for turn in (0, 1, 5)] == [(0.35, 0.65)] * 3
     hard, medium, easy = (down.target(turn) for turn in (0, 1, 2))
     assert hard < medium < easy == down.target(5)
+
+
+def test_top_down_goes_from_what_was_measured_to_what_is_wanted():
+    down = STRATEGIES["top-down"]
+    hard, medium, easy = (sum(down.target(turn)) / 2 for turn in (0, 1, 2))
+    assert [down.direction(hard, 1), down.direction(medium, 2), down.direction(easy, 3)] == [
+        "easier",
+        "easier",
+        "sideways",
+    ]
+    assert [down.direction(rate, 1) for rate in (0.0, 0.4, 0.41, 0.59, 0.6, 1.0)] == [
+        *["easier"] * 2,
+        *["sideways"] * 2,
+        *["harder"] * 2,
+    ]
+    assert [down.direction(rate, 5) for rate in (0.5, 0.85, 1.0)] == ["easier", "sideways", "harder"]
 
 
 def test_the_teacher_is_told_what_to_aim_at(executor):
