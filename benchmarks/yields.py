@@ -25,7 +25,7 @@ import numpy as np
 import typer
 
 from code_envs.commands.output import percent, show_table
-from code_envs.dedup import fingerprint
+from code_envs.dedup import deduplicate
 from code_envs.errors import ProposalFailed
 from code_envs.executor import Executor, shared_executor
 from code_envs.generation import RunConfig, is_kept
@@ -153,7 +153,7 @@ def measure_yield(
             drafts += chain.drafts
         except ProposalFailed:
             drafts += take_notes(teacher).drafts
-    last = {fingerprint(problem): problem for problem in problems}
+    last, _ = deduplicate(reversed(problems), similarity=1.0)
     distinct = len(last)
     return Yield(
         mode=str(mode),
@@ -164,7 +164,7 @@ def measure_yield(
         repeated=len(problems) - distinct,
         per_call=distinct / max(1, len(drafts)),
         interval=wilson_interval(distinct, len(drafts)),
-        kept=sum(is_kept(problem, RunConfig()) for problem in last.values()),
+        kept=sum(is_kept(problem, RunConfig()) for problem in last),
         prompt_tokens=sum(draft.prompt_tokens for draft in drafts),
         completion_tokens=sum(draft.completion_tokens for draft in drafts),
         refused=dict(Counter(draft.checks[0] for draft in drafts if draft.checks).most_common()),

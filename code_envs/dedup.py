@@ -1,8 +1,8 @@
 """Finding problems that say the same: in normal form, or nearly, within a run and against earlier ones.
 
-Two problems are compared by what they ask: mode, program and checks as normal-form syntax trees
-(names, comments and layout aside), message by its words, and the asked call where there is one.
-Siblings of one chain are alike on purpose, and are never compared with each other.
+Two problems are compared by what the student sees: mode, program and checks as normal-form syntax trees
+(names, comments and layout aside), message, and the call or the result that is asked about. Siblings of one
+chain are alike on purpose: they repeat each other only if they are equal in normal form.
 
 Near duplicates are found by MinHash over shingles of that text and locality-sensitive hashing
 (Broder 1997; the library is datasketch), so that the cost grows with the number of problems, not its square.
@@ -10,7 +10,6 @@ Near duplicates are found by MinHash over shingles of that text and locality-sen
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import tokenize
@@ -24,10 +23,11 @@ import numpy as np
 
 from code_envs.errors import ConfigError, MissingExtra, ProblemError
 from code_envs.hashes import HashTable, hash_of
-from code_envs.problem import Mode, Problem
+from code_envs.problem import Case, Mode, Problem
 from code_envs.programs.source import normalise
+from code_envs.values import decode, write_literal
 
-__all__ = ["NEAR", "REPEATED", "Deduplicator", "Removal", "deduplicate", "fingerprint", "normal_tokens", "words_of"]
+__all__ = ["NEAR", "REPEATED", "Deduplicator", "Removal", "deduplicate", "fingerprints", "normal_tokens", "words_of"]
 
 NEAR = 0.9
 """The similarity from which problems count as near duplicates where nothing else is asked for."""
@@ -36,6 +36,7 @@ REPEATED = ("duplicate", "near-duplicate")
 _PERMUTATIONS = 128
 _SHINGLE = 4  # tokens
 _WORD = re.compile(r"\w+")
+_MARKS = re.compile(r"\w+|\W\s*")  # of a literal: together they are its text
 
 
 class Removal(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,18 +95,16 @@ class Deduplicator:
 
     def add(self, problem: Problem, source: str = "") -> None:
         """Remember a problem; ``source`` is the name that a later removal gives as its origin."""
-        code = _short(fingerprint(problem))
-        # a search never gets past one of another set, so that one is enough
-        if not any(self._origins.is_elsewhere(number) for number in self._fingerprints.find(code)):
-            self._fingerprints.add(code)
-            self._origins.add(problem, source)
+        for code in fingerprints(problem):
+            if self._fingerprints.add_new(code):
+                self._origins.add(problem, source)
         if self._near is not None:
             self._near.add(problem, source)
 
     def match(self, problem: Problem) -> Removal | None:
         """Find what a problem repeats: the same first, then the most similar; None if it is new."""
-        for number in self._fingerprints.find(_short(fingerprint(problem))):
-            if not self._origins.are_siblings(problem, number):
+        for code in fingerprints(problem):
+            for number in self._fingerprints.find(code):
                 key, source = self._origins.name(number)
                 return Removal(key=problem.key, reason="duplicate", match=key, source=source)
         return None if self._near is None else self._near.match(problem)
@@ -126,9 +125,6 @@ class _Origins:
     def name(self, number: int) -> tuple[str, str]:
         """The content key and the set of a problem."""
         return f"{self._keys[number]:016x}", list(self._names)[self._sets[number]]
-
-    def is_elsewhere(self, number: int) -> bool:
-        return bool(self._sets[number])
 
     def are_siblings(self, problem: Problem, number: int) -> bool:
         """Whether both are of one chain, which only two of one run can be: others may name theirs alike."""
@@ -219,16 +215,43 @@ def deduplicate(
 @lru_cache(maxsize=16)  # a problem is looked up, then remembered; these are large
 def _parts(problem: Problem) -> tuple[tuple[str, ...], ...]:
     """What a problem asks, as token sequences that are not affected by names and layout."""
-    sources = (problem.program, problem.precondition, problem.property, problem.reference)
-    asked = problem.cases[0].arguments if problem.mode in (Mode.ABDUCTION, Mode.DEDUCTION) else ""
-    message = words_of(problem.message) if problem.mode is Mode.INDUCTION or problem.differential else []
-    return (*(tuple(normal_tokens(source)) for source in sources), tuple(message), tuple(words_of(asked)))
+    program = tuple(normal_tokens(problem.program))
+    match problem.mode:
+        case Mode.INDUCTION:  # the program stands for its examples, of which others would do
+            return program, tuple(words_of(problem.message))
+        case Mode.DEDUCTION:
+            return program, _marks(_call(problem.cases[0]))
+        case Mode.ABDUCTION:
+            return program, tuple(normal_tokens(problem.precondition)), _marks(_result(problem.cases[0]))
+    message = problem.message.split() if problem.differential else []  # it alone says what is right
+    checks = (tuple(normal_tokens(source)) for source in (problem.precondition, problem.property))
+    return program, *checks, tuple(message)
 
 
-def fingerprint(problem: Problem) -> str:
-    """A hash of what a problem asks, the same for problems that differ in names and layout alone."""
-    text = msgspec.json.encode([str(problem.mode), _parts(problem)])
-    return hashlib.sha256(text).hexdigest()
+def _call(case: Case) -> str:
+    return write_literal(case.values())
+
+
+def _result(case: Case) -> str:
+    return write_literal(decode(case.expected())) if case.result else ""
+
+
+def _marks(literal: str) -> tuple[str, ...]:
+    return tuple(_MARKS.findall(literal))
+
+
+def fingerprints(problem: Problem) -> tuple[int, ...]:
+    """Hash what a problem asks, names and layout aside: problems that share a hash are the same to a student.
+
+    Returns:
+        One hash of 64 bits; in induction also one of message and examples, with which they are the same
+        whatever program they come from.
+    """
+    asked: list[tuple[object, ...]] = [_parts(problem)]
+    if problem.mode is Mode.INDUCTION:
+        examples = [(_call(case), _result(case)) for case in problem.cases]
+        asked.append(("examples", problem.message.split(), examples))
+    return tuple(hash_of(msgspec.json.encode([str(problem.mode), *parts])) for parts in asked)
 
 
 def _shingles(problem: Problem) -> Iterator[bytes]:
@@ -244,10 +267,6 @@ def _sketch(problem: Problem) -> np.ndarray:
     sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
     sketch.update_batch(sorted(set(_shingles(problem))))
     return np.asarray(sketch.hashvalues, np.uint32)  # they are of 32 bits
-
-
-def _short(fingerprint: str) -> int:
-    return int(fingerprint[:16], 16)
 
 
 def _lsh(similarity: float) -> Any:

@@ -1,15 +1,18 @@
-"""What repeats an earlier problem is found, whatever it was renamed to; siblings and strangers stay."""
+"""What repeats an earlier problem is found, whatever it was renamed to; what only looks like it stays."""
 
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from code_envs.dedup import Deduplicator, _shingles, deduplicate, normal_tokens
 from code_envs.errors import ConfigError, MissingExtra
-from code_envs.problem import Case, Lineage, Mode, Problem
+from code_envs.modes import prompt
+from code_envs.problem import Case, Lineage, Mode, Problem, load_problems
 
+WRITTEN = Path(__file__).parent / "problems"
 SUM = (
     "def f(xs):\n    total = 0\n    for x in xs:\n        if x % 2 == 0:\n            total += x * x\n"
     "    return total\n"
@@ -47,9 +50,57 @@ def test_renamed_programs_are_the_same():
     )
 
 
-def test_another_call_of_the_same_program_asks_something_else():
-    kept, removed = deduplicate([problem(SUM), problem(SUM, call=((7, 9),))], similarity=1.0)
+@pytest.mark.parametrize(
+    ("program", "call", "other"),
+    [
+        (SUM, ((1, 2),), ((7, 9),)),
+        ("def f(x):\n    return x * x if x < 0 else 3 * x\n", (-4,), (4,)),
+        ("def f(a, b):\n    return len(a) * 10 + sum(b)\n", ([1, 2], [3]), ([1], [2, 3])),
+        ("def f(a):\n    return a\n", ((1, 2),), ([1, 2],)),
+        ("def f(s):\n    return sum(c.isupper() for c in s) + len(s)\n", ("abC!",), ("ABC",)),
+        ("def f(s):\n    return s.split(' ')\n", ("a b",), ("a  b",)),
+        ("def f(x):\n    return x / 2\n", (1.5,), ("1.5",)),
+    ],
+)
+def test_another_call_of_the_same_program_asks_something_else(program, call, other):
+    kept, removed = deduplicate([problem(program, call=call), problem(program, call=other)], similarity=1.0)
     assert (len(kept), removed) == (2, [])
+
+
+def test_the_layout_of_a_call_does_not_count():
+    written = problem(SUM).but(cases=(Case(arguments="( (1,2), )", result="4"),))
+    assert len(deduplicate([problem(SUM), written], similarity=1.0)[0]) == 1
+
+
+def test_in_abduction_the_result_counts_and_the_arguments_do_not():
+    program = "def f(xs: list[int]) -> int:\n    return sum(xs) * 3\n"
+
+    def abduction(call, result=9, precondition=""):
+        case = Case.of((call,), result)
+        return problem(program, mode=Mode.ABDUCTION).but(cases=(case,), precondition=precondition)
+
+    one, same, other = abduction([1, 2]), abduction([3, 0]), abduction([1, 3], 12)
+    asked = abduction([1, 2], precondition="def pre_test_f(xs):\n    return len(xs) > 1\n")
+    kept, (removal,) = deduplicate([one, same, other, asked], similarity=1.0)
+    assert kept == [one, other, asked]
+    assert (removal.key, removal.match) == (same.key, one.key)
+
+
+def test_what_the_student_does_not_see_does_not_count():
+    induction = next(load_problems(WRITTEN / "induction.jsonl"))
+    fuzzing = list(load_problems(WRITTEN / "fuzzing.jsonl"))
+    differential = next(one for one in fuzzing if one.differential)
+    property_ = next(one for one in fuzzing if not one.differential)
+    hidden = [
+        (induction, induction.but(program=OTHER, hidden=())),
+        (differential, differential.but(reference=f"{differential.reference}\nunused = 1\n", witness="()")),
+        (property_, property_.but(witness="()", message="Whatever.")),
+    ]
+    for one, same in hidden:
+        assert prompt(one).text == prompt(same).text
+        assert deduplicate([one, same], similarity=1.0)[0] == [one]
+    said = differential.but(message=differential.message.replace(" ", " not ", 1))
+    assert deduplicate([differential, said], similarity=1.0)[0] == [differential, said]
 
 
 def test_in_induction_the_message_counts_and_the_examples_do_not():
@@ -73,11 +124,23 @@ def test_near_duplicates_are_found_and_told_apart_from_the_rest():
     assert len(deduplicate([problem(SUM), problem(NEARLY)], similarity=0.99)[0]) == 2
 
 
+@pytest.mark.extra
 def test_siblings_are_alike_on_purpose():
-    kept, _ = deduplicate([problem(SUM, "a"), problem(RENAMED, "a")], similarity=1.0)
+    pytest.importorskip("datasketch", reason="pip install -e '.[dedup]'")
+    kept, _ = deduplicate([problem(SUM, "a"), problem(NEARLY, "a")], similarity=0.6)
     assert len(kept) == 2
-    kept, _ = deduplicate([problem(SUM, "a"), problem(RENAMED, "b")], similarity=1.0)
+    kept, _ = deduplicate([problem(SUM, "a"), problem(NEARLY, "b")], similarity=0.6)
     assert len(kept) == 1
+
+
+def test_siblings_that_are_equal_in_normal_form_repeat_each_other():
+    one, same = problem(SUM, "a"), problem(RENAMED, "a")
+    kept, (removal,) = deduplicate([one, problem(OTHER, "a"), same], similarity=1.0)
+    assert kept == [one, problem(OTHER, "a")]
+    assert (removal.key, removal.reason, removal.match) == (same.key, "duplicate", one.key)
+
+
+def test_chains_of_other_sets_may_have_the_same_names():
     kept, _ = deduplicate(
         [problem(SUM, "a")], 1.0, [("another run, whose chains have the same names", [problem(SUM, "a")])]
     )

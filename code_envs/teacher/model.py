@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from code_envs.dedup import fingerprint, normal_tokens
 from code_envs.errors import ConfigError, LiteralError, ProposalFailed
 from code_envs.executor import Executor, shared_executor
 from code_envs.models import Completion, Finish, Message, Model, ModelConfig, Request
@@ -28,6 +27,7 @@ from code_envs.teacher.drafting import candidates
 from code_envs.teacher.instructions import Instructions
 from code_envs.teacher.reading import DraftRefused, read_parts
 from code_envs.teacher.seeds import SeedSource, TreeSource
+from code_envs.teacher.series import Series
 
 __all__ = ["DRAFT_CHECKS", "ModelTeacher"]
 
@@ -40,7 +40,7 @@ DRAFT_CHECKS = {
     "unreadable": "The reply can be read.",
     "missing": "No part of the problem is missing.",
     "planted": "A fault can be planted that few inputs show.",
-    "same": "It is not the last problem again.",
+    "same": "It is not the last problem again, nor an earlier one of its chain.",
 }
 """What can be wrong with a draft before its mode's own checks (see ``CHECKS``), as true of a good one."""
 _ENDS = {Finish.REFUSED: "refused", Finish.REJECTED: "rejected", Finish.TIMEOUT: "timeout"}
@@ -108,6 +108,7 @@ class ModelTeacher:
         self._executor = executor
         self._seed: Seed | None = None
         self._drafts: list[Draft] = []
+        self._series = Series(plant_faults=plant_faults)
 
     @property
     def executor(self) -> Executor:
@@ -139,7 +140,8 @@ class ModelTeacher:
     ) -> Problem:
         """Have the next problem written, from what a student did on the last; see :meth:`.base.Teacher.vary`.
 
-        Works on problems of any teacher.
+        Works on problems of any teacher. What repeats a problem of the chain that this teacher was given or
+        made since it last began one, or its notes were taken, is refused.
 
         Raises:
             ProposalFailed: No draft passed; the drafts are in the notes.
@@ -171,9 +173,10 @@ class ModelTeacher:
         self.rates.load_state_dict(state)
 
     def take_notes(self) -> Notes:
-        """Hand out the seed and every draft since the last call, and forget them."""
+        """Hand out the seed and every draft since the last call, and forget them and the problems of the chain."""
         notes = Notes(self._seed, tuple(self._drafts))
         self._seed, self._drafts = None, []
+        self._series.forget()
         return notes
 
     def _converse(self, rng: np.random.Generator, turn: _Turn) -> Problem:
@@ -181,6 +184,7 @@ class ModelTeacher:
         opening: Message = {"role": "user", "content": turn.prompt + self._reminders[turn.mode]}
         chat: tuple[Message, ...] = (opening,)
         earlier: list[Complaint] = []
+        self._series.enter(turn.lineage.chain, turn.previous)
         for repair in range(self.repairs + 1):
             seed, form = int(rng.integers(1 << 31)), self._forms[turn.mode]
             request = Request(messages=chat, sampling=self.config.sampling, seed=seed, constraint=form)
@@ -188,6 +192,7 @@ class ModelTeacher:
             problem, complaints = self._judge(completion, turn, rng)
             self._note(turn, repair, completion, complaints, problem)
             if problem is not None:
+                self._series.add(problem)
                 return problem
             stuck = complaints == earlier  # a model that reads its draft once more would write it once more
             earlier = [] if stuck else complaints
@@ -220,7 +225,7 @@ class ModelTeacher:
             parts = read_parts(_text_of(completion))
             fault_level = turn.lineage.level if self.plant_faults else None
             for candidate in candidates(turn.mode, parts, rng, self.executor, fault_level):
-                found = self._complaints(candidate, turn.previous)
+                found = self._complaints(candidate)
                 if not found:
                     return candidate.but(lineage=turn.lineage.but(teacher=self.name)), []
                 complaints = complaints or found
@@ -230,16 +235,11 @@ class ModelTeacher:
             complaints = complaints or [Complaint("truncated" if cut else refusal.check, text)]
         return None, complaints
 
-    def _complaints(self, problem: Problem, previous: Problem | None) -> list[Complaint]:
-        if previous is not None and self._is_same(problem, previous):
-            return [Complaint("same", "it is the last problem again, apart from names; change what it asks")]
+    def _complaints(self, problem: Problem) -> list[Complaint]:
+        repeated = self._series.repeated(problem)
+        if repeated:
+            return [Complaint("same", f"it is {repeated} again, apart from names; change what it asks")]
         return validate(problem, self.executor)
-
-    def _is_same(self, problem: Problem, previous: Problem) -> bool:
-        """Whether the teacher wrote the same again; another fault that is planted in it makes nothing new."""
-        if self.plant_faults and problem.differential:
-            return normal_tokens(problem.reference) == normal_tokens(previous.reference)
-        return fingerprint(problem) == fingerprint(previous)
 
     def _note(
         self, turn: _Turn, repair: int, completion: Completion, complaints: list[Complaint], problem: Problem | None

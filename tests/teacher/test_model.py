@@ -198,10 +198,12 @@ def test_another_fault_in_the_same_program_is_no_new_problem(make, good):
         good["fuzzing-planted"].replace("xs = xs[:-1]", "xs = xs[1:]").replace("the last is left", "the first is left")
     )
     again = good["fuzzing-planted"].replace("xs", "numbers")
-    teacher, model = make(good["fuzzing-planted"], again, other, plant_faults=True)
+    teacher, model = make(good["fuzzing-planted"], again, other, again, plant_faults=True)
     first = propose(teacher, Mode.FUZZING)
     second = teacher.vary(np.random.default_rng(5), first, Direction.HARDER)
-    assert [draft.checks for draft in teacher.take_notes().drafts] == [(), ("same",), ()]
+    with pytest.raises(ProposalFailed, match="same"):
+        teacher.vary(np.random.default_rng(6), second, Direction.HARDER)
+    assert [draft.checks for draft in teacher.take_notes().drafts] == [(), ("same",), (), *[("same",)] * 4]
     asked = model.requests[1].messages[0]["content"]
     assert first.reference.strip() in asked
     assert first.message in asked
@@ -240,6 +242,53 @@ def test_from_the_second_turn_on_the_teacher_sees_what_happened(make, good):
     assert (lineage.parent, lineage.turn, lineage.direction, lineage.level) == (first.key, 1, "harder", 5)
     assert (lineage.chain, lineage.origin) == (first.lineage.chain, first.lineage.origin)
     assert taken.key == second.key
+
+
+def test_no_problem_of_the_chain_is_written_again(make, good, executor):
+    other = good["deduction"].replace("k % 5", "k % 7")
+    again, third = good["deduction"].replace("stack", "pile"), good["deduction"].replace("k % 5", "k % 9")
+    teacher, model = make(good["deduction"], other, again, other, third)
+    student = make_student("constant", executor)
+    chain = make_chain(teacher, student, executor, np.random.default_rng(3), mode=Mode.DEDUCTION, level=3, turns=3)
+    assert [draft.checks for draft in chain.drafts] == [(), (), ("same",), ("same",), ()]
+    earlier, last = (draft.complaints[0] for draft in chain.drafts[2:4])
+    assert "an earlier problem of this series" in earlier
+    assert "the last problem" in last
+    assert earlier[1:] in model.requests[3].messages[2]["content"]
+    assert [draft.key for draft in chain.drafts if draft.key] == [problem.key for problem in chain.problems]
+
+
+def test_another_chain_may_hold_the_same_problem(make, good):
+    other = good["deduction"].replace("k % 5", "k % 7")
+    teacher, _ = make(good["deduction"], other, good["deduction"], other, good["deduction"])
+    for seed in (1, 2):
+        first = propose(teacher, seed=seed)
+        second = teacher.vary(np.random.default_rng(3), first, Direction.HARDER)
+    lineage = second.lineage.but(chain="that of another teacher")
+    third = teacher.vary(np.random.default_rng(3), second.but(lineage=lineage), Direction.EASIER)
+    assert third.program == first.program
+    assert [draft.checks for draft in teacher.take_notes().drafts] == [()] * 5
+
+
+def test_what_was_given_before_is_known_until_the_notes_are_taken(make, good):
+    harder = good["deduction"].replace("k % 5", "k % 7")
+    first = propose(make(good["deduction"])[0])
+    second = make(harder)[0].vary(np.random.default_rng(3), first, Direction.HARDER)
+    teacher, _ = make(harder, good["deduction"], repairs=0)
+    assert teacher.vary(np.random.default_rng(3), first, Direction.HARDER) == second
+    with pytest.raises(ProposalFailed, match="same"):
+        teacher.vary(np.random.default_rng(4), second, Direction.EASIER)
+    teacher.take_notes()
+    assert teacher.vary(np.random.default_rng(4), second, Direction.EASIER).program == first.program
+
+
+def test_another_call_makes_a_problem_new(make, good):
+    negative = good["deduction"].replace("[5, 3, 8, 1, 9, 2], 4", "[5, 3, 8, 1, 9, 2], -4")
+    teacher, _ = make(good["deduction"], negative)
+    first = propose(teacher)
+    second = teacher.vary(np.random.default_rng(3), first, Direction.HARDER)
+    assert second.program == first.program
+    assert [draft.checks for draft in teacher.take_notes().drafts] == [(), ()]
 
 
 def test_a_chain_keeps_seed_and_drafts(make, good, executor):
