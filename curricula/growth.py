@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from code_envs.curricula.beliefs import Beliefs, Replies
@@ -10,7 +11,7 @@ from code_envs.curricula.bins import report_of
 from code_envs.curricula.desk import TeacherDesk
 from code_envs.curricula.sampler import Sampler
 from code_envs.curricula.siblings import Answer, OnlineSettings, Siblings
-from code_envs.dedup import fingerprint
+from code_envs.dedup import fingerprints
 from code_envs.errors import UnknownName
 from code_envs.modes.base import Grade
 from code_envs.problem import Problem
@@ -49,7 +50,7 @@ class Growth:
         on_answer: Callable[[Answer], None],
     ) -> None:
         self.sampler, self.settings = sampler, settings
-        self._barred, self._counts, self._log = frozenset(map(fingerprint, barred)), counts, log
+        self._barred, self._counts, self._log = frozenset(chain.from_iterable(map(fingerprints, barred))), counts, log
         self.beliefs, self.replies = Beliefs(settings.half_life), Replies()
         self.siblings = Siblings(settings, sampler.problems)
         for problem in sampler.problems:
@@ -131,7 +132,7 @@ class Growth:
         return added
 
     def _is_barred(self, problem: Problem) -> bool:
-        return bool(self._barred) and fingerprint(problem) in self._barred
+        return bool(self._barred) and not self._barred.isdisjoint(fingerprints(problem))
 
     def _judge(self, touched: list[str], step: int) -> tuple[dict[int, str], list[int]]:
         """New bins by place, and the places to retire."""

@@ -59,7 +59,7 @@ class CurriculumService:
         folder: Where the state is kept; None keeps it in memory alone. A service that finds a state
             there goes on from it, even if the last one was killed.
         barred: Problems that are never handed out; the sampler has none of them, and a sibling that equals
-            one in normal form (see :func:`code_envs.dedup.fingerprint`) is refused.
+            one in normal form (see :func:`code_envs.dedup.fingerprints`) is refused.
 
     Raises:
         UnknownName: There is no such teacher.
