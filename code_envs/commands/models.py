@@ -46,7 +46,8 @@ StudentEffort = Annotated[
 StudentTemperature = Annotated[float, typer.Option("--student-temperature", help="The student's temperature.")]
 StudentTokens = Annotated[int, typer.Option("--student-tokens", min=1, help="Tokens of a student's reply, at most.")]
 StopEarly = Annotated[
-    bool, typer.Option("--stop-early", help="End measuring once the interval lies within 0.01–0.35, 0.35–0.65 or 0.65–0.97.")
+    bool,
+    typer.Option("--stop-early", help="End measuring once the interval lies within 0.01–0.35, 0.35–0.65 or 0.65–0.97."),
 ]
 
 
