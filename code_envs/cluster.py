@@ -42,7 +42,8 @@ def on_this_node(ray: Any) -> Any:
 class HomeNode:
     """The node of this process, as the cluster sees it.
 
-    Ray ends a process that has lost the head of its cluster. One whose own node is lost it leaves waiting.
+    Ray ends a process that has lost the head of its cluster. One whose own node is lost it leaves waiting
+    (seen with 2.55; 2.60 ends it, too).
     """
 
     def __init__(self) -> None:
