@@ -27,6 +27,7 @@ from code_envs.errors import CodeEnvsError, ExecutorError, ModelError, ProposalF
 
 __all__ = ["app", "main"]
 
+_RESUMED = (["generate"], ["measure"])
 _INTERRUPTED = 130  # what typer makes of an interrupt: it does not let a KeyboardInterrupt through
 
 app = typer.Typer(
@@ -80,7 +81,8 @@ def main() -> None:
         _fail(error, 2)
     except SystemExit as leaving:
         if leaving.code == _INTERRUPTED:
-            print("code-envs: interrupted; a run goes on with the same command and --resume", file=sys.stderr)
+            goes_on = "; a run goes on with the same command and --resume" if sys.argv[1:2] in _RESUMED else ""
+            print(f"code-envs: interrupted{goes_on}", file=sys.stderr)
         raise
 
 

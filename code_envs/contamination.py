@@ -1,7 +1,7 @@
 """Keeping benchmark items out of training problems: shared word n-grams and equal syntax trees.
 
-A suite is any file of JSON rows. Every text of a row counts, however deep it lies, in lists written as
-a text too: its prose by word n-grams, and what parses as Python, alone or in a fenced block, by its
+A suite is any file of JSON rows. Every text of a row but its tests counts, however deep it lies, in lists
+written as a text too: its prose by word n-grams, and what parses as Python, alone or in a fenced block, by its
 functions and methods in normal form. So the same code reads HumanEval, MBPP, CRUXEval, LiveCodeBench,
 APPS or CodeContests as they were published. Numbers alone, as in tests, and packed data say nothing.
 """
@@ -34,6 +34,9 @@ _MIN_TOKENS = 24  # of a function in normal form: shorter ones are everyone's
 _BODIES = ("canonical_solution", "solution", "code")
 _NAMES = ("task_id", "id", "name", "question_id")
 _PACKED = re.compile(r"[\w+/=-]{200,}", re.ASCII)  # such as the hidden tests of LiveCodeBench
+_TESTS = re.compile(
+    r"(^|_)(tests?|inputs|outputs|input_output)(_|$)"
+)  # fields of which a problem's words or code are no part
 _UNBINDING = ("staticmethod", "classmethod")
 
 
@@ -166,7 +169,7 @@ def _decoded(path: Path, where: str, text: bytes) -> Any:
 
 
 def _texts(row: Mapping[str, Any]) -> Iterator[str]:
-    """Every text of a row and the fenced blocks in it.
+    """Every text of a row but its tests, and the fenced blocks in it.
 
     A body that continues a prompt, as in HumanEval, is also joined with it.
     """
@@ -174,7 +177,7 @@ def _texts(row: Mapping[str, Any]) -> Iterator[str]:
     while parts:  # no recursion: a row may nest deeply
         part = parts.pop()
         if isinstance(part, dict):
-            parts += part.values()
+            parts += [held for field, held in part.items() if not _TESTS.search(field)]
             if isinstance(part.get("prompt"), str):
                 parts += [part["prompt"] + part[field] for field in _BODIES if isinstance(part.get(field), str)]
         elif isinstance(part, list):

@@ -245,9 +245,9 @@ def fingerprints(problem: Problem) -> tuple[int, ...]:
 
     Returns:
         One hash of 64 bits; in induction also one of message and examples, with which they are the same
-        whatever program they come from.
+        whatever program they come from, and that one alone where no program is known.
     """
-    asked: list[tuple[object, ...]] = [_parts(problem)]
+    asked: list[tuple[object, ...]] = [_parts(problem)] if problem.program else []
     if problem.mode is Mode.INDUCTION:
         examples = [(_call(case), _result(case)) for case in problem.cases]
         asked.append(("examples", problem.message.split(), examples))

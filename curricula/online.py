@@ -15,6 +15,7 @@ from code_envs.curricula.siblings import OnlineSettings
 from code_envs.envs.sources import read_problems
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.models import ModelConfig, Sampling, make_model
+from code_envs.modes import rules
 from code_envs.problem import Mode, Problem
 from code_envs.teacher import TEACHERS, ModelTeacher, Teacher
 from code_envs.teacher.constraints import constraint
@@ -156,11 +157,12 @@ def open_service(config: OnlineConfig, folder: str | Path | None = None) -> Curr
 
 
 def _apart_from(held_out: Iterable[Problem], problems: Iterable[Problem]) -> list[Problem]:
-    """The problems that are not held out, nor of a chain or a parent that is."""
+    """The problems that are not held out, nor of a chain or a parent that is, nor show the same as one that is."""
     names = {name for problem in held_out for name in _names(problem)}
     return [problem for problem in problems if names.isdisjoint(_names(problem))]
 
 
 def _names(problem: Problem) -> set[str]:
-    """What siblings have in common."""
-    return {problem.key, problem.lineage.chain, problem.lineage.parent} - {""}
+    """What siblings have in common, and what problems that show the student the same."""
+    seen = f"seen {rules(problem.mode).view(problem).key}"  # not as a key: of some modes it is the problem itself
+    return {problem.key, problem.lineage.chain, problem.lineage.parent, seen} - {""}

@@ -125,7 +125,7 @@ def test_short_methods_belong_to_everyone():
     [
         {"question": {"content": WORDS}},
         {"messages": [{"role": "user", "content": WORDS}]},
-        {"tests": json.dumps({"note": [WORDS]})},
+        {"notes": json.dumps({"note": [WORDS]})},
         {"question": json.dumps({"title": "?"}) + "\n" + WORDS},  # no JSON after all
     ],
     ids=["nested", "chat", "json", "text"],
@@ -138,10 +138,21 @@ def test_words_are_found_however_deep_they_lie(tmp_path, row):
     assert index.match(problem(CLEAN, "Keep the positive ones, the last one first, and nothing else of them.")) is None
 
 
+@pytest.mark.parametrize("field", ["test", "private_tests", "test_list", "input_output", "public_test_cases", "inputs"])
+def test_the_tests_of_an_item_say_nothing(tmp_path, field):
+    commands = "push 17 pop push 22 push 3 pop pop push 5 pop push 8 top"
+    row = {"question": WORDS, field: [{"input": commands}, commands]}
+    (tmp_path / "s.jsonl").write_text(json.dumps(row))
+    index = SuiteIndex()
+    index.add_file(tmp_path / "s.jsonl")
+    assert index.match(problem(CLEAN, f"Such as {commands}.")) is None
+    assert index.match(problem(CLEAN, WORDS)) is not None
+
+
 def test_numbers_and_packed_data_say_nothing(tmp_path):
     numbers = " ".join(map(str, range(30)))
     packed = "/".join(["eJxrYJmqxgABGj2M"] * 20)
-    row = {"question": WORDS, "input_output": json.dumps({"inputs": [numbers]}), "private_test_cases": packed}
+    row = {"question": WORDS, "examples": json.dumps({"given": [numbers]}), "hidden": packed}
     (tmp_path / "s.jsonl").write_text(json.dumps(row))
     index = SuiteIndex()
     index.add_file(tmp_path / "s.jsonl")

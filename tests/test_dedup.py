@@ -202,3 +202,12 @@ def test_what_is_near_is_what_the_library_says(similarity):
     new, removed = deduplicate(map(problem, programs), similarity)
     assert [(one.key, one.match, one.similarity) for one in removed] == expected
     assert 0 < len(new) == len(programs) - len(expected) < len(programs)
+
+
+def test_contest_problems_without_a_program_are_told_apart_by_their_examples():
+    def contest(message, result):
+        cases = (Case.of(("1 2\n",), result),)
+        return Problem(mode=Mode.INDUCTION, program="", signature="", entry="", message=message, cases=cases)
+
+    more, less = contest("Print a + b.", "3\n"), contest("Print a - b.", "-1\n")
+    assert len(deduplicate([more, less, more.but(lineage=Lineage(chain="other"))], 1.0)[0]) == 2

@@ -101,6 +101,7 @@ def _settle(path: Path, settings: Mapping[str, object]) -> None:
                 f"{path} was begun with {name} = {found[name]!r}, not {wanted!r}. "
                 "Go on as it was begun, or give another file."
             )
+    replace_file(beside, to_toml(dict(settings)))  # a file of an earlier version has none
 
 
 def _recover(path: Path, problems: Sequence[Problem], student: str) -> Iterator[tuple[int, Problem]]:

@@ -37,6 +37,7 @@ from code_envs.problem import Chain
 
 __all__ = ["ChainMaker", "Engine", "generate", "in_order"]
 
+_BROUGHT = [f"{RESPONSES}{end}" for end in ("", "-wal", "-shm")]  # a killed run leaves replies in the second
 _ELSEWHERE = (".base_url", ".timeout")  # a run may go on with the same model at another server
 
 ItemT = TypeVar("ItemT")
@@ -90,7 +91,7 @@ def generate(
         check_ready(config)  # a folder that is begun cannot go on with what is mended
     tell = on_chain or (lambda _: None)
     work: Engine = engine or partial(_made_here, workers)
-    with claimed(folder, CONFIG, [RESPONSES]), _maker(make, folder, config) as maker:
+    with claimed(folder, CONFIG, _BROUGHT), _maker(make, folder, config) as maker:
         _settle(folder, config, resume)
         with ChainLog(folder, config, on_resumed or tell) as log:
             with closing(work(config, log.missing, maker)) as made:
@@ -160,10 +161,9 @@ def _as_ready(
             ready, _ = concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
             # what failed comes last, since it ends the run: what is done beside it is kept
             for future in sorted([one for one in waiting if one in ready], key=lambda one: one.exception() is not None):
-                done = waiting.pop(future)
+                yield waiting.pop(future), future.result()
                 for item in islice(left, 1):
                     waiting[pool.submit(make, item)] = item
-                yield done, future.result()
     finally:
         for future in waiting:
             future.cancel()

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -28,7 +29,7 @@ _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 _PAUSES = 60.0  # seconds that a request may spend waiting between tries
 _REJECTIONS = (400, 413, 422)  # may be about this request alone, such as a prompt that is too long
 _PROBE: Message = {"role": "user", "content": "Say yes."}
-_SILENCE = 4  # timeouts in a row, before anything was answered, that are one server's silence
+_SILENCE = 4  # timeouts in a row after which the server is asked something short
 
 
 class OpenAIModel(LoopedModel):
@@ -52,12 +53,11 @@ class OpenAIModel(LoopedModel):
             raise ConfigError(f"retries is {retries}; it must not be negative")
         client = _client(config, retries)
         super().__init__(config.model, concurrency)
-        self.concurrency = concurrency
         self.config, self._client = config, client
         self._retries, self._backoff = retries, backoff
         self._taken: set[_Settings] = set()  # what requests had that were answered
         self._probing = asyncio.Lock()
-        self._silent, self._patience = 0, _SILENCE
+        self._silent = 0
 
     async def _shut(self) -> None:
         await self._client.close()
@@ -65,17 +65,22 @@ class OpenAIModel(LoopedModel):
     async def _complete(self, request: Request) -> Completion:
         start = time.monotonic()
         try:
-            # the client tries a timeout again as often as anything else: twice is enough
-            async with asyncio.timeout(2 * self.config.timeout + _PAUSES):
-                reply = await self._try(request)
+            reply = await self._in_time(request)
         except TimeoutError:
-            return self._timed_out()
+            self._silent += 1
+            await self._probe(request, lambda: self._silent < _SILENCE)
+            return Completion(text="", finish=Finish.TIMEOUT, note=f"no reply within {self.config.timeout:g} seconds")
+        self._silent = 0
         if isinstance(reply, _Rejection):
-            await self._probe(request)
+            await self._probe(request, lambda: _settings(request) in self._taken)
             return Completion(text="", finish=Finish.REJECTED, note=reply.text)
         self._taken.add(_settings(request))
-        self._silent, self._patience = 0, max(8 * _SILENCE, 2 * self.concurrency)
         return _completion(reply, time.monotonic() - start)
+
+    async def _in_time(self, request: Request) -> Any:
+        # the client tries a timeout again as often as anything else: twice is enough
+        async with asyncio.timeout(2 * self.config.timeout + _PAUSES):
+            return await self._try(request)
 
     async def _try(self, request: Request) -> Any:
         """The server's reply, or why it takes no such request."""
@@ -101,27 +106,23 @@ class OpenAIModel(LoopedModel):
     def _where(self) -> str:
         return f"the server at {self._client.base_url}"
 
-    def _timed_out(self) -> Completion:
-        self._silent += 1
-        within = f"within {self.config.timeout:g} seconds"
-        if self._silent >= self._patience:
-            raise ModelError(
-                f"{self._where} answered none of {self._silent} requests in a row {within}. Look after it, or allow "
-                "more time (--timeout), then go on with --resume."
-            )
-        return Completion(text="", finish=Finish.TIMEOUT, note=f"no reply {within}")
-
-    async def _probe(self, request: Request) -> None:
-        """Ask something short with the same settings, since the server may take none that has them."""
+    async def _probe(self, request: Request, is_fine: Callable[[], bool]) -> None:
+        """Ask something short with the same settings, unless all is fine: maybe the server takes or answers nothing."""
         async with self._probing:
-            if _settings(request) in self._taken:
+            if is_fine():
                 return
-            sampling = msgspec.structs.replace(request.sampling, max_tokens=min(16, request.sampling.max_tokens))
-            probe = msgspec.structs.replace(request, messages=(_PROBE,), sampling=sampling)
-            reply = await self._try(probe)
+            probe = msgspec.structs.replace(request, messages=(_PROBE,))
+            try:
+                reply = await self._in_time(probe)
+            except TimeoutError as error:
+                raise ModelError(
+                    f"{self._where} answers nothing within {self.config.timeout:g} seconds, something short neither. "
+                    "Look after it, or allow more time (--timeout), then go on with --resume."
+                ) from error
             if isinstance(reply, _Rejection):
                 raise ModelError(f"{self._where} takes no request with these settings; it answers {reply.text}")
             self._taken.add(_settings(request))
+            self._silent = 0
 
     async def _ask(self, request: Request) -> Any:
         """Send a request, and again where the reply cannot be read."""

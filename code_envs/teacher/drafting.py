@@ -210,8 +210,8 @@ def _planted(draft: _Sketch, rng: np.random.Generator, executor: Executor, *, le
     faults = plant(parts.program, parts.entry, calls, rng, executor)
     if not faults:
         text = (
-            "no change of one condition, number or line of f shows on a few inputs only; "
-            "let f treat some cases otherwise that few inputs meet"
+            "no change of one condition, number or line of f shows on a few inputs only, or f takes too long; "
+            "let f end quickly and treat some cases otherwise that few inputs meet"
         )
         raise DraftRefused("planted", text)
     wanted = level * len(faults) // LEVELS

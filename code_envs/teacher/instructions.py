@@ -18,7 +18,7 @@ from code_envs.modes.blocks import fence
 from code_envs.modes.prompts import fill
 from code_envs.problem import Attempt, Direction, Mode, Problem, Report, Seed
 from code_envs.teacher.base import LEVELS, Target
-from code_envs.teacher.constraints import FORMS, form_of
+from code_envs.teacher.constraints import FORMS
 
 __all__ = ["DIFFICULTIES", "KINDS", "Instructions"]
 
@@ -42,14 +42,13 @@ class Instructions:
 
     Args:
         folder: Templates that replace the package's own; none if None.
-        plant_faults: Ask for fuzzing's programs without a fault, which is planted then.
 
     Raises:
         ConfigError: There is no such folder, or it holds something that is no template.
     """
 
-    def __init__(self, folder: str | Path | None = None, *, plant_faults: bool = False) -> None:
-        self._folder, self._plant_faults = Path(folder) if folder else None, plant_faults
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self._folder = Path(folder) if folder else None
         if self._folder is None:
             return
         if not self._folder.is_dir():
@@ -60,36 +59,35 @@ class Instructions:
             odd = min(found - known, default="no template")
             raise ConfigError(f"{folder} holds {odd}; templates are named like {min(known)}: {', '.join(_SETS)}")
 
-    def first(self, mode: Mode, seed: Seed, level: int) -> str:
-        """Ask for the first problem of a chain, from a piece of real code.
+    def first(self, form: str, seed: Seed, level: int) -> str:
+        """Ask for the first problem of a chain, from a piece of real code; a form is one of ``FORMS``, as each mode is.
 
         The template has ``$rules``, ``$seed``, ``$difficulty`` and ``$target``.
         """
         word, target = list(DIFFICULTIES.items())[level * len(DIFFICULTIES) // LEVELS]
         fields = {"seed": fence(seed.text, "python"), "difficulty": word, "target": _percent(target)}
-        return self._write(mode, "first", fields)
+        return self._write(form, "first", fields)
 
-    def next(self, problem: Problem, direction: Direction, target: Target) -> str:
-        """Ask for the next problem of a chain; what the student did is in the problem's last measurement.
+    def next(self, problem: Problem, direction: Direction, target: Target, form: str = "") -> str:
+        """Ask for the next problem of a chain, in a form of its mode; the student's report is its last measurement.
 
         The template has ``$rules``, ``$previous``, ``$report``, ``$attempts`` and ``$target``.
         """
         report = problem.measurements[-1] if problem.measurements else None
         fields = {
-            "previous": _previous(problem, self._plant_faults),
+            "previous": _previous(problem, planted=form not in ("", problem.mode)),
             "report": _told(report),
             "attempts": _attempts(report),
             "target": _percent(target),
         }
-        return self._write(problem.mode, KINDS[direction], fields)
+        return self._write(form or problem.mode, KINDS[direction], fields)
 
-    def repair(self, mode: Mode, complaints: Sequence[Complaint]) -> str:
+    def repair(self, form: str, complaints: Sequence[Complaint]) -> str:
         """Say in words why a draft is refused; the template has ``$complaints``."""
         listed = "\n".join(f"- {complaint.text[:1].upper()}{complaint.text[1:]}." for complaint in complaints)
-        return self._write(mode, "repair", {"complaints": listed})
+        return self._write(form, "repair", {"complaints": listed})
 
-    def _write(self, mode: Mode, name: str, fields: dict[str, str]) -> str:
-        form = form_of(mode, plant_faults=self._plant_faults)
+    def _write(self, form: str, name: str, fields: dict[str, str]) -> str:
         rules = _template(self._folder, form, "rules").rstrip()
         return fill(_template(self._folder, form, name), {"rules": rules, **fields})
 
@@ -106,9 +104,11 @@ def _template(folder: Path | None, form: str, name: str) -> str:
     return files("code_envs.teacher").joinpath("templates", form, f"{name}.txt").read_text(encoding="utf-8")
 
 
-def _previous(problem: Problem, plant_faults: bool) -> str:
-    """A problem in the blocks that the teacher writes, its calls with their results."""
-    planted = plant_faults and problem.differential  # what the teacher wrote was right
+def _previous(problem: Problem, *, planted: bool) -> str:
+    """A problem in the blocks that the teacher writes, its calls with their results.
+
+    Where the fault was planted, what the teacher wrote was right.
+    """
     calls = [f"{problem.entry}({case.shown()}) == {case.result}" for case in problem.cases]
     if problem.witness:
         calls = [f"{problem.entry}({problem.witness[1:-1].rstrip(',')})  # shows the fault"]

@@ -22,7 +22,7 @@ from code_envs.problem import Direction, Draft, Lineage, Mode, Problem, Seed
 from code_envs.teacher.adaptive import RateTracker
 from code_envs.teacher.base import LEVELS, Notes, Target
 from code_envs.teacher.blocks import pick
-from code_envs.teacher.constraints import constraint, form_of, reminder
+from code_envs.teacher.constraints import FORMS, constraint, form_of, reminder
 from code_envs.teacher.drafting import candidates
 from code_envs.teacher.instructions import Instructions
 from code_envs.teacher.reading import DraftRefused, read_parts
@@ -53,6 +53,7 @@ class _Turn(NamedTuple):
     """What one problem is wanted for."""
 
     mode: Mode
+    form: str
     prompt: str
     lineage: Lineage
     previous: Problem | None = None
@@ -100,11 +101,10 @@ class ModelTeacher:
             raise ConfigError(f"give repairs >= 0 and a target between 0 and 1, not {repairs} and {target}")
         self.model, self.config, self.name, self.repairs = model, config, config.model, repairs
         self.source = TreeSource() if source is None else source
-        self.instructions = Instructions(templates, plant_faults=plant_faults)
+        self.instructions = Instructions(templates)
         self.plant_faults, self.target, self.rates = plant_faults, target, RateTracker()
-        forms = {mode: form_of(mode, plant_faults=plant_faults) for mode in Mode}
-        self._forms = {mode: constraint(form, constrain) or msgspec.UNSET for mode, form in forms.items()}
-        self._reminders = {mode: reminder(form, constrain) for mode, form in forms.items()}
+        self._constraints = {form: constraint(form, constrain) or msgspec.UNSET for form in FORMS}
+        self._reminders = {form: reminder(form, constrain) for form in FORMS}
         self._executor = executor
         self._seed: Seed | None = None
         self._drafts: list[Draft] = []
@@ -129,7 +129,8 @@ class ModelTeacher:
         self._seed = seed = self.source.draw(rng)
         chain = f"{self.name}-{mode}-{int(rng.integers(1 << 48)):012x}"
         lineage = Lineage(chain=chain, change="written", level=level, origin=seed.origin, licence=seed.licence)
-        return self._converse(rng, _Turn(mode, self.instructions.first(mode, seed, level), lineage))
+        form = form_of(mode, plant_faults=self.plant_faults)
+        return self._converse(rng, _Turn(mode, form, self.instructions.first(form, seed, level), lineage))
 
     def choose_level(self, rng: np.random.Generator, mode: Mode) -> int:
         """Choose the level whose pass rate lies nearest to the target; see :class:`.adaptive.RateTracker`."""
@@ -157,8 +158,10 @@ class ModelTeacher:
             change="rewritten",
             level=min(LEVELS - 1, max(0, problem.lineage.level + _STEP.get(direction, 0))),
         )
-        prompt = self.instructions.next(problem, direction, target or (0.35, 0.65))
-        return self._converse(rng, _Turn(problem.mode, prompt, lineage, problem))
+        # without a reference it is not known what would be right: another teacher wrote the fault
+        form = form_of(problem.mode, plant_faults=self.plant_faults and problem.differential)
+        prompt = self.instructions.next(problem, direction, target or (0.35, 0.65), form)
+        return self._converse(rng, _Turn(problem.mode, form, prompt, lineage, problem))
 
     def observe(self, problem: Problem, grade: Grade) -> None:
         """Take note of one graded attempt; unscored ones say nothing."""
@@ -181,12 +184,12 @@ class ModelTeacher:
 
     def _converse(self, rng: np.random.Generator, turn: _Turn) -> Problem:
         """Ask for a draft, and have it mended until it passes; one that is no better for it is asked for anew."""
-        opening: Message = {"role": "user", "content": turn.prompt + self._reminders[turn.mode]}
+        opening: Message = {"role": "user", "content": turn.prompt + self._reminders[turn.form]}
         chat: tuple[Message, ...] = (opening,)
         earlier: list[Complaint] = []
         self._series.enter(turn.lineage.chain, turn.previous)
         for repair in range(self.repairs + 1):
-            seed, form = int(rng.integers(1 << 31)), self._forms[turn.mode]
+            seed, form = int(rng.integers(1 << 31)), self._constraints[turn.form]
             request = Request(messages=chat, sampling=self.config.sampling, seed=seed, constraint=form)
             (completion,) = self.model.complete([request])
             problem, complaints = self._judge(completion, turn, rng)
@@ -196,14 +199,14 @@ class ModelTeacher:
                 return problem
             stuck = complaints == earlier  # a model that reads its draft once more would write it once more
             earlier = [] if stuck else complaints
-            chat = (opening,) if stuck else (opening, *self._answer(completion, turn.mode, complaints))
+            chat = (opening,) if stuck else (opening, *self._answer(completion, turn.form, complaints))
         checks = ", ".join(dict.fromkeys(complaint.check for complaint in complaints))
         raise ProposalFailed(
             f"{self.name} wrote no valid {turn.mode} problem in {self.repairs + 1} drafts; "
             f"the last one was refused by: {checks}."
         )
 
-    def _answer(self, completion: Completion, mode: Mode, complaints: list[Complaint]) -> tuple[Message, ...]:
+    def _answer(self, completion: Completion, form: str, complaints: list[Complaint]) -> tuple[Message, ...]:
         """The draft and what is wrong with it; nothing where there is no draft to mend: it is asked for anew."""
         try:
             draft = visible_text(completion.text).strip()
@@ -213,7 +216,7 @@ class ModelTeacher:
             return ()
         return (
             {"role": "assistant", "content": draft[:_MAX_SHOWN]},
-            {"role": "user", "content": self.instructions.repair(mode, complaints) + self._reminders[mode]},
+            {"role": "user", "content": self.instructions.repair(form, complaints) + self._reminders[form]},
         )
 
     def _judge(
@@ -223,7 +226,7 @@ class ModelTeacher:
         complaints: list[Complaint] = []
         try:
             parts = read_parts(_text_of(completion))
-            fault_level = turn.lineage.level if self.plant_faults else None
+            fault_level = turn.lineage.level if turn.form != turn.mode else None
             for candidate in candidates(turn.mode, parts, rng, self.executor, fault_level):
                 found = self._complaints(candidate)
                 if not found:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from code_envs.executor import Execution, Executor, Job, Limits
+from code_envs.executor import Execution, Executor, Job, Limits, Status
 from code_envs.programs.inputs import Arguments
 from code_envs.programs.mutants import Mutant, mutants
 from code_envs.values import encode, write_literal
@@ -51,18 +51,26 @@ def plant(
         executor: Runs the program and its mutants.
 
     Returns:
-        Those that show on some of the inputs, but few, the most frequent first; may be empty.
+        Those that show on some of the inputs, but few, the most frequent first. Empty if there is none, or if
+        the program needs so long that it would depend on the machine what is found.
     """
     (right,) = executor.run_jobs([job_of(program, entry, calls, LIMITS)])
+    if _is_over(right) or right[0].cpu_seconds > LIMITS.cpu_seconds / 4:
+        return []
     broken = mutants(program, entry, rng, _MUTANTS)
     limits = limits_after(right)
     runs = executor.run_jobs([job_of(mutant.program, entry, calls, limits) for mutant in broken]) if broken else []
     found = [
         fault
         for mutant, own in zip(broken, runs, strict=True)
+        if not _is_over(own)  # where it was stopped depends on the machine
         for fault in rare(mutant, "", calls, differing(right, own))
     ]
     return sorted(found, key=lambda fault: -fault.rate)
+
+
+def _is_over(runs: Sequence[Execution]) -> bool:
+    return any(run.status not in (Status.OK, Status.RAISED, Status.RECURSION) for run in runs)
 
 
 def job_of(program: str, entry: str, calls: Sequence[Arguments], limits: Limits) -> Job:

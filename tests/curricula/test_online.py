@@ -3,6 +3,7 @@ import pytest
 from code_envs.curricula import OnlineConfig, OnlineSettings, load_online, open_service
 from code_envs.errors import ConfigError, UnknownName
 from code_envs.models import ModelConfig
+from code_envs.problem import Case, Mode, Problem, save_records
 from code_envs.teacher import ModelTeacher
 
 WHOLE = """
@@ -107,3 +108,20 @@ def test_what_is_held_out_is_never_handed_out(write, tmp_path, stepping_stones):
     (tmp_path / "held.jsonl").write_text((tmp_path / "problems.jsonl").read_text())
     with pytest.raises(ConfigError, match="at least one problem"):
         open_service(load_online(path))
+
+
+def test_what_shows_the_same_as_a_held_out_problem_is_not_handed_out(tmp_path):
+    def reached(*cases):
+        return [
+            Problem(mode=Mode.ABDUCTION, program="def f(x):\n    return x * x\n", signature="f(x)", cases=(case,))
+            for case in cases
+        ]
+
+    held_out = reached(Case.of((3,), 9))
+    save_records(tmp_path / "held.jsonl", held_out)
+    save_records(tmp_path / "problems.jsonl", [*reached(Case.of((-3,), 9)), *reached(Case.of((4,), 16))])
+    config = OnlineConfig(
+        problems=str(tmp_path / "problems.jsonl"), held_out=str(tmp_path / "held.jsonl"), policy="learnability"
+    )
+    with open_service(config) as service:
+        assert [problem.cases[0].result for problem in service.problems] == ["16"]

@@ -244,6 +244,8 @@ def test_replies_of_an_earlier_run_cost_nothing_in_a_new_one(model_server, tmp_p
     model_server.script = answer
     chains = generate(tmp_path / "run", config)
     (tmp_path / "new").mkdir()
+    for name in ("", "-wal", "-shm"):  # as a killed run leaves them
+        (tmp_path / "new" / f"{RESPONSES}{name}").touch()
     shutil.copy(tmp_path / "run" / RESPONSES, tmp_path / "new")
     asked, again = len(model_server.bodies), RunConfig(**{**config_fields(config), "keep": (0, 0.5)})
     assert generate(tmp_path / "new", again) == chains
@@ -363,6 +365,8 @@ def test_measure_adds_a_measurement_and_resumes(model_server, tmp_path, config):
     changed = [*measure, "--resume", "--attempts", "4", "--extra-body", '{"top_k": 5}']
     refused = subprocess.run(changed, capture_output=True, text=True, check=False)
     assert (refused.returncode, "was begun with student = 'pupil (T=0.5" in refused.stderr) == (2, True)
+    (tmp_path / "measured.jsonl.config.toml").unlink()  # as an earlier version left it
+    assert subprocess.run([*measure, "--resume"], capture_output=True, check=False).returncode == 0
     refused = subprocess.run([*measure, "--resume", "--attempts", "4"], capture_output=True, text=True, check=False)
     assert (refused.returncode, "was begun with attempts = 8, not 4" in refused.stderr) == (2, True)
     over = [*COMMAND, "measure", out, "--student", "constant", "-o", out, "--resume"]

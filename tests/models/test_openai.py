@@ -146,7 +146,7 @@ def test_settings_that_the_server_always_rejects_are_an_error(model_server, ask,
     with pytest.raises(ModelError, match=r"no request with these settings; it answers 400: .*unsupported parameter"):
         ask("a", "b", sampling=Sampling(max_tokens=500), **settings)
     probe = model_server.bodies[-1]
-    assert probe["max_tokens"] == 16
+    assert (probe["messages"][0]["content"], probe["max_tokens"]) == ("Say yes.", 500)
     assert ("grammar" in probe) == bool(settings)
 
 
@@ -163,17 +163,27 @@ def test_what_was_answered_once_is_not_probed(model_server, ask):
 
 def test_a_server_that_answers_nothing_in_time_is_an_error(model_server, ask):
     model_server.script = lambda body, number: model_server.raw(delay=1.5)
-    with pytest.raises(ModelError, match=r"none of 4 requests in a row within 0\.1 seconds"):
+    with pytest.raises(ModelError, match=r"answers nothing within 0\.1 seconds"):
         ask(*"abcd", timeout=0.1, retries=0)
 
 
-def test_timeouts_among_answers_stay_data(model_server, ask):
+def test_a_server_that_rejects_and_then_says_nothing_is_an_error(model_server, ask):
     def script(body, number):
-        return model_server.raw(delay=2.5) if body["messages"][0]["content"].startswith("slow") else "ok"
+        rejected = model_server.raw(status=400, body=b'{"error": {"message": "too long"}}')
+        return rejected if body["messages"][0]["content"] == "a" else model_server.raw(delay=1.5)
 
     model_server.script = script
-    kinds = [completion.finish for completion in ask("quick", *["slow"] * 7, timeout=1.0, retries=0)]
-    assert kinds == [Finish.STOP] + [Finish.TIMEOUT] * 7
+    with pytest.raises(ModelError, match=r"answers nothing within 0\.3 seconds"):
+        ask("a", timeout=0.3, retries=0)
+
+
+def test_timeouts_of_a_server_that_answers_something_short_stay_data(model_server, ask):
+    def script(body, number):
+        return model_server.raw(delay=2.5) if body["messages"][0]["content"] == "slow" else "ok"
+
+    model_server.script = script
+    assert [completion.finish for completion in ask(*["slow"] * 9, timeout=1.0, retries=0)] == [Finish.TIMEOUT] * 9
+    assert 1 <= sum(body["messages"][0]["content"] == "Say yes." for body in model_server.bodies) <= 2
 
 
 def test_a_timeout_is_data(model_server, ask):

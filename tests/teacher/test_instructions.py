@@ -38,14 +38,14 @@ def measured(mode, planted):
 
 def written(form, kind):
     mode, planted = Mode(form.partition("-")[0]), form not in list(Mode)
-    tell = Instructions(plant_faults=planted)
+    tell = Instructions()
     complaints = [Complaint("runs", "f(3) raises KeyError: 'x'"), Complaint("message", "there is no message")]
     match kind:
         case "first":
-            return tell.first(mode, SEED, 7)
+            return tell.first(form, SEED, 7)
         case "repair":
-            return tell.repair(mode, complaints)
-    return tell.next(measured(mode, planted), Direction(kind), (0.35, 0.65))
+            return tell.repair(form, complaints)
+    return tell.next(measured(mode, planted), Direction(kind), (0.35, 0.65), form)
 
 
 @pytest.mark.parametrize("kind", ["first", "harder", "easier", "sideways", "repair"])

@@ -211,6 +211,18 @@ def test_another_fault_in_the_same_program_is_no_new_problem(make, good):
     assert second.reference != first.reference
 
 
+def test_a_fault_of_another_teacher_is_not_shown_as_right(make, good):
+    written = propose(make(good["fuzzing"])[0], Mode.FUZZING)
+    assert not written.differential
+    other = good["fuzzing"].replace("xs[0] == xs[-1]", "xs[1] == xs[-1]").replace("[4, 1, 1, 4]", "[1, 4, 1, 4]")
+    teacher, model = make(other, plant_faults=True)
+    varied = teacher.vary(np.random.default_rng(5), written, Direction.SIDEWAYS)
+    asked = model.requests[0].messages[0]["content"]
+    assert "the right function" not in asked
+    assert "pre_test_f" in asked
+    assert not varied.differential
+
+
 def test_other_modes_know_nothing_of_planted_faults(make, good):
     for mode in (Mode.INDUCTION, Mode.ABDUCTION, Mode.DEDUCTION):
         planting, plain = make(good[mode], plant_faults=True), make(good[mode])

@@ -39,6 +39,11 @@ def test_a_program_without_rare_cases_has_no_such_fault(executor):
     assert plant("def f(xs, k):\n    return 1 / 0\n", "f", CALLS, np.random.default_rng(0), executor) == []
 
 
+def test_a_program_whose_faults_would_depend_on_the_machine_has_none(executor):
+    slow = PROGRAM.replace("    while", "    for _ in range(1_000_000):\n        pass\n    while")
+    assert plant(slow, "f", CALLS, np.random.default_rng(0), executor) == []
+
+
 def test_what_never_ends_is_left_out(executor):
     endless = "def f(xs, k):\n    while len(xs) > 7 or k:\n        k = max(0, k - 1)\n    return [*xs, k]\n"
     for fault in plant(endless, "f", CALLS, np.random.default_rng(0), executor):
