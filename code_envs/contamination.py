@@ -34,9 +34,7 @@ _MIN_TOKENS = 24  # of a function in normal form: shorter ones are everyone's
 _BODIES = ("canonical_solution", "solution", "code")
 _NAMES = ("task_id", "id", "name", "question_id")
 _PACKED = re.compile(r"[\w+/=-]{200,}", re.ASCII)  # such as the hidden tests of LiveCodeBench
-_TESTS = re.compile(
-    r"(^|_)(tests?|inputs|outputs|input_output)(_|$)"
-)  # fields of which a problem's words or code are no part
+_TESTS = re.compile(r"(^|_)(tests?|inputs|outputs|input_output)(_|$)")  # fields that neither ask nor answer
 _UNBINDING = ("staticmethod", "classmethod")
 
 
