@@ -29,7 +29,7 @@ _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 _PAUSES = 60.0  # seconds that a request may spend waiting between tries
 _REJECTIONS = (400, 413, 422)  # may be about this request alone, such as a prompt that is too long
 _PROBE: Message = {"role": "user", "content": "Say yes."}
-_SILENCE = 4  # timeouts in a row after which the server is asked something short
+_SILENCE = 4  # timeouts in a row after which the server is asked something short; the first before any answer
 
 
 class OpenAIModel(LoopedModel):
@@ -68,7 +68,7 @@ class OpenAIModel(LoopedModel):
             reply = await self._in_time(request)
         except TimeoutError:
             self._silent += 1
-            await self._probe(request, lambda: self._silent < _SILENCE)
+            await self._probe(request, lambda: self._silent < (_SILENCE if self._taken else 1))
             return Completion(text="", finish=Finish.TIMEOUT, note=f"no reply within {self.config.timeout:g} seconds")
         self._silent = 0
         if isinstance(reply, _Rejection):

@@ -38,6 +38,16 @@ def ask(model_server):
         model.close()
 
 
+@pytest.fixture
+def slow(model_server):
+    """Has the server answer all but one prompt at once."""
+    model_server.script = lambda body, _: model_server.raw(delay=2.5) if asked(body) == "slow" else "ok"
+
+
+def asked(body):
+    return body["messages"][0]["content"]
+
+
 def test_replies_come_in_order_with_their_tokens(model_server, ask):
     model_server.script = lambda body, number: f"{body['messages'][0]['content']} {body['seed']}"
     completions = ask("a", "b", "c d")
@@ -164,7 +174,7 @@ def test_what_was_answered_once_is_not_probed(model_server, ask):
 def test_a_server_that_answers_nothing_in_time_is_an_error(model_server, ask):
     model_server.script = lambda body, number: model_server.raw(delay=1.5)
     with pytest.raises(ModelError, match=r"answers nothing within 0\.1 seconds"):
-        ask(*"abcd", timeout=0.1, retries=0)
+        ask(timeout=0.1, retries=0)
 
 
 def test_a_server_that_rejects_and_then_says_nothing_is_an_error(model_server, ask):
@@ -177,28 +187,25 @@ def test_a_server_that_rejects_and_then_says_nothing_is_an_error(model_server, a
         ask("a", timeout=0.3, retries=0)
 
 
+@pytest.mark.usefixtures("slow")
 def test_timeouts_of_a_server_that_answers_something_short_stay_data(model_server, ask):
-    def script(body, number):
-        return model_server.raw(delay=2.5) if body["messages"][0]["content"] == "slow" else "ok"
-
-    model_server.script = script
     assert [completion.finish for completion in ask(*["slow"] * 9, timeout=1.0, retries=0)] == [Finish.TIMEOUT] * 9
-    assert 1 <= sum(body["messages"][0]["content"] == "Say yes." for body in model_server.bodies) <= 2
+    assert 1 <= sum(asked(body) == "Say yes." for body in model_server.bodies) <= 2
 
 
-def test_a_timeout_is_data(model_server, ask):
-    model_server.script = lambda body, number: model_server.raw(delay=1.5)
-    (completion,) = ask(timeout=0.2, retries=0)
+@pytest.mark.usefixtures("slow")
+def test_a_timeout_is_data(ask):
+    (completion,) = ask("slow", timeout=1.0, retries=0)
     assert (completion.finish, completion.text) == (Finish.TIMEOUT, "")
-    assert "0.2 seconds" in completion.note
+    assert "1 seconds" in completion.note
 
 
+@pytest.mark.usefixtures("slow")
 def test_timeouts_are_not_tried_for_ever(model_server, ask, monkeypatch):
     monkeypatch.setattr("code_envs.models.openai._PAUSES", 0.1)
-    model_server.script = lambda body, number: model_server.raw(delay=1.5)
-    (completion,) = ask(timeout=1.0, retries=50)  # long enough for a busy machine to send the first one
+    (completion,) = ask("slow", timeout=1.0, retries=50)  # long enough for a busy machine to send the first one
     assert completion.finish is Finish.TIMEOUT
-    assert 1 <= len(model_server.bodies) <= 3
+    assert 1 <= sum(asked(body) == "slow" for body in model_server.bodies) <= 3
 
 
 def test_cut_and_refused_replies_say_so(model_server, ask):
