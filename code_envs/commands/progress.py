@@ -21,7 +21,7 @@ _BINS = 10  # of the histogram of pass rates, from 0 to 1
 
 @contextmanager
 def telling(total: int, tokens: Callable[[], int] | None = None) -> Iterator[tuple[Tell, Tell]]:
-    """Tell of each chain: pass rates so far and the time left; with models also drafts and tokens per second.
+    """Tell of each chain: turns and pass rates so far and the time left; with models also drafts and tokens per second.
 
     Args:
         total: Chains of the run.
@@ -60,12 +60,13 @@ class _Pace:
 
     def __init__(self, total: int, tokens: Callable[[], int] | None) -> None:
         self.total, self.tokens, self.start = total, tokens, time.monotonic()
-        self.done = self.made = self.drafts = self.valid = 0
+        self.done = self.turns = self.made = self.drafts = self.valid = 0
         self.rates = [0] * _BINS
 
     def add_old(self, chain: Chain) -> None:
         """Count a chain that was there already: it says nothing about the pace."""
         self.done += 1
+        self.turns += len(chain.problems)
         self.drafts += len(chain.drafts)
         self.valid += sum(bool(draft.key) for draft in chain.drafts)
         for problem in chain.problems:
@@ -78,7 +79,7 @@ class _Pace:
         self.add_old(chain)
         self.made += 1
         seconds = max(time.monotonic() - self.start, 0.001)
-        parts = [_describe(chain)]
+        parts = [_describe(chain), f"{self.turns} turn{'s' * (self.turns != 1)}"]
         if self.tokens is not None:
             parts += [f"{self.valid}/{self.drafts} drafts valid"] if self.drafts else []
             parts += [f"{self.tokens() / seconds:,.0f} tokens/s"]
