@@ -37,6 +37,7 @@ _CHOICE = 4  # inputs that are tried as the one of abduction or deduction
 _MAX_SHOWN = 1_000
 _WITNESSES = 60
 _ORDINARY = 60  # inputs of each kind that a planted fault is tried on
+_FAULTS = 12  # planted faults that are validated at most: those that are met most often can be guessed
 
 
 def candidates(
@@ -216,7 +217,7 @@ def _planted(draft: _Sketch, rng: np.random.Generator, executor: Executor, *, le
         raise DraftRefused("planted", text)
     wanted = level * len(faults) // LEVELS
     nearest = sorted(range(len(faults)), key=lambda place: abs(place - wanted))
-    for fault in [faults[place] for place in nearest][:_CHOICE]:
+    for fault in [faults[place] for place in nearest][:_FAULTS]:
         witness = parse_literal(fault.witnesses[0])
         assert isinstance(witness, tuple)
         yield Problem(
