@@ -93,7 +93,8 @@ def test_a_run_killed_at_random_moments_ends_the_same_and_pays_for_nothing_twice
     done = subprocess.run(words(model_server.url, tmp_path / "whole"), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(
-        r"(\d/6 master-.* · \d+ turns? · \d+/\d+ drafts valid · [\d,]+ tokens/s · (pass rates 0 \S{10} 1 · )?\d+ min left\n){6}",
+        r"(\d/6 master-.* · \d+ turns? · \d+/\d+ drafts valid · [\d,]+ tokens/s"
+        r" · (pass rates 0 \S{10} 1 · )?\d+ min left\n){6}",
         done.stderr,
     )
     assert "What the models have cost" in done.stdout
