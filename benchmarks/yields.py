@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -128,8 +128,15 @@ def measure_yield(
     """
     repairs, turns = ARMS[arm]
     limited = _Budgeted(model, budget)
-    form: dict[str, Any] = {"constrain": constrain, "plant_faults": plant_faults}
-    teacher = ModelTeacher(limited, config, make_source(seeds), executor, repairs=repairs, **form)
+    teacher = ModelTeacher(
+        limited,
+        config,
+        make_source(seeds),
+        executor,
+        repairs=repairs,
+        constrain=constrain,
+        plant_faults=plant_faults,
+    )
     student = make_student("search", executor)
     drafts: list[Draft] = []
     problems: list[Problem] = []

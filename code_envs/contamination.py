@@ -21,6 +21,7 @@ from typing import Any
 
 from code_envs.dedup import Removal, normal_tokens, words_of
 from code_envs.errors import ConfigError, ProblemError
+from code_envs.hashes import hash_of
 from code_envs.modes.blocks import blocks_of
 from code_envs.modes.validity import prose_of
 from code_envs.problem import Problem
@@ -72,7 +73,7 @@ class SuiteIndex:
                 self._trees.setdefault(tree, (name, suite))
                 found = True
             for gram in _grams(_prose(text), self.ngram) if len(text) >= 2 * self.ngram - 1 else ():
-                self._grams.setdefault(_code(gram), (name, suite))
+                self._grams.setdefault(hash_of(" ".join(gram)), (name, suite))
                 found = True
         return found
 
@@ -110,9 +111,9 @@ class SuiteIndex:
                     return Removal(key=problem.key, reason="syntax-tree", match=item, source=suite, evidence=name)
         for text in (problem.message, _prose(problem.program)):
             for gram in _grams(text, self.ngram):
-                if _code(gram) in self._grams:
-                    item, suite = self._grams[_code(gram)]
-                    shared = " ".join(gram)
+                shared = " ".join(gram)
+                if hash_of(shared) in self._grams:
+                    item, suite = self._grams[hash_of(shared)]
                     return Removal(key=problem.key, reason="ngram", match=item, source=suite, evidence=shared)
         return None
 
@@ -214,10 +215,6 @@ def _grams(text: str, count: int) -> Iterator[tuple[str, ...]]:
         gram = tuple(words[start : start + count])
         if not all(map(str.isdigit, gram)):
             yield gram
-
-
-def _code(gram: tuple[str, ...]) -> int:
-    return int.from_bytes(hashlib.blake2b(" ".join(gram).encode("utf-8", "replace"), digest_size=8).digest())
 
 
 def _functions(text: str) -> Iterator[tuple[str, str]]:

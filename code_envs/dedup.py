@@ -240,6 +240,7 @@ def _marks(literal: str) -> tuple[str, ...]:
     return tuple(_MARKS.findall(literal))
 
 
+@lru_cache(maxsize=16)
 def fingerprints(problem: Problem) -> tuple[int, ...]:
     """Hash what a problem asks, names and layout aside: problems that share a hash are the same to a student.
 

@@ -6,14 +6,14 @@ import fcntl
 import json
 import os
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from code_envs.errors import RunError
 
-__all__ = ["claimed", "cut_torn_line", "drafted", "locked", "read_toml", "replace_file", "to_toml"]
+__all__ = ["check_begun", "claimed", "cut_torn_line", "drafted", "locked", "read_toml", "replace_file", "to_toml"]
 
 _LOCK = ".lock"
 _BLOCK = 1 << 16
@@ -98,6 +98,26 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{path} is not TOML: {error}") from error
+
+
+def check_begun(what: Path, found: Mapping[str, Any], wanted: Mapping[str, Any], other: str) -> None:
+    """Refuse to go on with what was begun with other settings.
+
+    Args:
+        what: What was begun.
+        found: The settings that it was begun with.
+        wanted: Those to go on with; one that has no value may be missing in both.
+        other: What to give instead: another folder, or another file.
+
+    Raises:
+        RunError: A setting differs; names the first one.
+    """
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise RunError(
+                f"{what} was begun with {name} = {found.get(name)!r}, not {value!r}. "
+                f"Resume it as it was begun, or give another {other}."
+            )
 
 
 def to_toml(table: dict[str, Any], head: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,15 @@ class OnlineConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         assert self.teacher_model is not None
         own = msgspec.structs.replace(self.teacher_model, model=self.teacher)
         model = make_model(own)  # one for all threads
-        settings: dict[str, Any] = {"templates": self.templates or None, "plant_faults": self.plant_faults}
-        return lambda: ModelTeacher(model, own, repairs=self.repairs, constrain=self.constrain, **settings)
+        return partial(
+            ModelTeacher,
+            model,
+            own,
+            repairs=self.repairs,
+            templates=self.templates or None,
+            constrain=self.constrain,
+            plant_faults=self.plant_faults,
+        )
 
 
 def load_online(path: str | Path) -> OnlineConfig:

@@ -9,6 +9,7 @@ import msgspec
 
 from code_envs.curricula.beliefs import Belief, Beliefs, Replies
 from code_envs.errors import ConfigError
+from code_envs.measure import KEEP
 from code_envs.problem import Direction, Problem, Report
 
 __all__ = ["Answer", "OnlineSettings", "Siblings", "Wish", "chain_of"]
@@ -43,7 +44,7 @@ class OnlineSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     harder_above: float = 0.65
     easier_up_to: float = 0.0
     target: tuple[float, float] = (0.35, 0.65)
-    keep: tuple[float, float] = (0.01, 0.97)
+    keep: tuple[float, float] = KEEP
     evidence: int = 8
     pending: int = 8
     most: int = 10_000

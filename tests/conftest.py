@@ -180,3 +180,29 @@ def model_server() -> Iterator[ModelServer]:
     server = ModelServer()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def planted_draft() -> str:
+    """What a teacher writes for fuzzing whose faults are planted: one that passes."""
+    return """```message
+Turn the numbers to the left by k places, k taken modulo how many there are. If there are more than three and
+the first equals the last, the last is left out before. An empty list gives an empty list.
+```
+```python
+def f(xs: list[int], k: int) -> list[int]:
+    if len(xs) > 3 and xs[0] == xs[-1]:
+        xs = xs[:-1]
+    if not xs:
+        return []
+    k = k % len(xs)
+    return xs[k:] + xs[:k]
+```
+```inputs
+[4, 1, 1, 4], 2
+[1, 2, 3], 1
+[], 4
+[5, 6, 7, 8, 9], 3
+[2, 2], -1
+```
+"""

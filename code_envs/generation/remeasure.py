@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from code_envs.errors import ProblemError, RunError
 from code_envs.executor import Executor
-from code_envs.folders import cut_torn_line, locked, read_toml, replace_file, to_toml
+from code_envs.folders import check_begun, cut_torn_line, locked, read_toml, replace_file, to_toml
 from code_envs.generation.config import CONFIG
 from code_envs.generation.runs import in_order
 from code_envs.measure import ATTEMPTS, measure
@@ -88,20 +89,12 @@ def remeasure(
     return Stored(path, Problem, starts)
 
 
-def _settle(path: Path, settings: Mapping[str, object]) -> None:
+def _settle(path: Path, settings: dict[str, Any]) -> None:
     """Write the settings beside a new file, or compare those of one that is there."""
     beside = path.with_name(f"{path.name}.{CONFIG}")
-    if not path.exists():
-        replace_file(beside, to_toml(dict(settings)))
-        return
-    found = read_toml(beside) if beside.exists() else {}
-    for name, wanted in settings.items():
-        if found.get(name, wanted) != wanted:
-            raise RunError(
-                f"{path} was begun with {name} = {found[name]!r}, not {wanted!r}. "
-                "Go on as it was begun, or give another file."
-            )
-    replace_file(beside, to_toml(dict(settings)))  # a file of an earlier version has none
+    if path.exists() and beside.exists():  # a file of an earlier version has none
+        check_begun(path, settings | read_toml(beside), settings, "file")
+    replace_file(beside, to_toml(settings))
 
 
 def _recover(path: Path, problems: Sequence[Problem], student: str) -> Iterator[tuple[int, Problem]]:

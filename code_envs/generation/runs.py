@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from code_envs.errors import RunError
-from code_envs.folders import claimed, read_toml, replace_file, to_toml
+from code_envs.folders import check_begun, claimed, read_toml, replace_file, to_toml
 from code_envs.generation.config import CONFIG, RunConfig, to_table
 from code_envs.generation.factory import ChainFactory, check_ready
 from code_envs.generation.log import ChainLog
@@ -219,12 +219,8 @@ def _settle(folder: Path, config: RunConfig, resume: bool) -> None:
     if not resume:
         raise RunError(f"{folder} already holds a run. Add --resume to go on with it, or give another folder.")
     wanted, found = dict(_flat(wanted)), dict(_flat(defaults | read_toml(path)))  # it may be older than a setting
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name) and not name.endswith(_ELSEWHERE):
-            raise RunError(
-                f"{folder} was begun with {name} = {found.get(name)!r}, not {wanted.get(name)!r}. "
-                "Resume it as it was begun, or give another folder."
-            )
+    names = (name for name in sorted(wanted.keys() | found.keys()) if not name.endswith(_ELSEWHERE))
+    check_begun(folder, found, {name: wanted.get(name) for name in names}, "folder")
 
 
 def _flat(table: Mapping[str, Any], head: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol, TypedDict, runtime_checkable
 
@@ -109,13 +109,14 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         parts += [f"top_p={sampling.top_p:g}"] if sampling.top_p is not None else []
         parts += [f"effort={sampling.reasoning_effort}"] if sampling.reasoning_effort else []
         parts += [f"max_tokens={sampling.max_tokens}"]
-        parts += [f"extra_body={_told(sampling.extra_body)}"] if sampling.extra() else []
+        extra = sampling.extra()
+        parts += [f"extra_body={_told(extra)}"] if extra else []
         return f"{self.model} ({', '.join(parts)})"
 
 
-def _told(extra_body: str) -> str:
+def _told(fields: Mapping[str, Any]) -> str:
     """The fields themselves where they are short; of long ones, such as grammars, a digest."""
-    text = msgspec.json.encode(msgspec.json.decode(extra_body), order="sorted").decode()
+    text = msgspec.json.encode(fields, order="sorted").decode()
     return text if len(text) <= _MAX_TOLD else hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -61,28 +61,6 @@ def words(url, folder, *more):
     return [*COMMAND, "generate", *chains, *models, "-o", str(folder), *more]
 
 
-RIGHT = """```message
-Turn the numbers to the left by k places, k taken modulo how many there are. If there are more than {number} and
-the first equals the last, the last is left out before. An empty list gives an empty list.
-```
-```python
-def f(xs: list[int], k: int) -> list[int]:
-    if len(xs) > {number} and xs[0] == xs[-1]:
-        xs = xs[:-1]
-    if not xs:
-        return []
-    k = k % len(xs)
-    return xs[k:] + xs[:k]
-```
-```inputs
-[4, 1, 1, 4], 2
-[1, 2, 3], 1
-[], 4
-[5, 6, 7, 8, 9], 3
-```
-"""
-
-
 def contents(folder):
     names = ("config.toml", "chains.jsonl", "problems.jsonl", "removed.jsonl")
     return {name: (folder / name).read_bytes() for name in names}
@@ -174,8 +152,8 @@ def test_each_role_has_fields_of_its_own_in_its_requests(model_server, tmp_path)
         assert sent == {("master", expected[0], None), ("pupil", expected[1], 0.1)}
 
 
-def test_faults_are_planted_into_what_the_model_wrote(model_server, tmp_path):
-    model_server.script = lambda body, _=0: RIGHT.format(number=3 + len(body["messages"][0]["content"]) % 3)
+def test_faults_are_planted_into_what_the_model_wrote(model_server, tmp_path, planted_draft):
+    model_server.script = lambda body, number: planted_draft
     chains = ["--mode", "fuzzing", "--chains", "2", "--turns", "1", "--attempts", "2", "--plant-faults"]
     models = ["--teacher", "master", "--student", "constant", "--base-url", model_server.url]
     command = [*COMMAND, "generate", *chains, *models, "-o", str(tmp_path)]

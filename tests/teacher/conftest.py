@@ -75,27 +75,6 @@ def test_f(xs, k):
 [4, 1, 1, 4], 2
 ```
 """,
-    "fuzzing-planted": """```message
-Turn the numbers to the left by k places, k taken modulo how many there are. If there are more than three and
-the first equals the last, the last is left out before. An empty list gives an empty list.
-```
-```python
-def f(xs: list[int], k: int) -> list[int]:
-    if len(xs) > 3 and xs[0] == xs[-1]:
-        xs = xs[:-1]
-    if not xs:
-        return []
-    k = k % len(xs)
-    return xs[k:] + xs[:k]
-```
-```inputs
-[4, 1, 1, 4], 2
-[1, 2, 3], 1
-[], 4
-[5, 6, 7, 8, 9], 3
-[2, 2], -1
-```
-""",
 }
 
 
@@ -122,9 +101,9 @@ class ScriptedModel:
 
 
 @pytest.fixture(scope="session")
-def good() -> dict[str, str]:
+def good(planted_draft) -> dict[str, str]:
     """A draft that passes, for each form."""
-    return GOOD
+    return {**GOOD, "fuzzing-planted": planted_draft}
 
 
 @pytest.fixture(scope="session")
