@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS responses (
 ) WITHOUT ROWID
 """
 _FIND = "SELECT completion FROM responses WHERE key = ?"
+_PATIENCE = 60.0  # seconds that another process may hold the file
 _AROUND = {  # faults of what is around the file, which may be whole
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -231,13 +233,30 @@ def usage_of(path: str | Path) -> list[Usage]:
 def _open(path: Path) -> sqlite3.Connection:
     with _explained(path), ExitStack() as stack:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = sqlite3.connect(path, timeout=60.0, check_same_thread=False)
+        file = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
         stack.callback(file.close)
-        file.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(file)
         file.execute("PRAGMA synchronous = NORMAL")
         file.execute(_TABLE)
         stack.pop_all()
     return file
+
+
+def _write_ahead(file: sqlite3.Connection) -> None:
+    """Switch to write-ahead mode.
+
+    Of two that do so at once with a new file each bars the other, and SQLite refuses both at once, without its
+    usual wait. With the refusal they let go of the file, so that the next try of either succeeds.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            file.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -248,8 +267,7 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:  # a fault of ours, such as a use after the end
         raise
     except (sqlite3.DatabaseError, msgspec.DecodeError, OSError) as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the bits above tell details
-        if isinstance(error, OSError) or code in _AROUND:
+        if isinstance(error, OSError) or _code(error) in _AROUND:
             raise RunError(
                 f"{path} cannot be used as a store of replies: {error}. See that its folder can be written to, "
                 "that the disk has room, and that no other process holds the file."
@@ -258,6 +276,12 @@ def _explained(path: Path) -> Iterator[None]:
             f"{path} is no store of replies, or a damaged one: {error}. Remove it, and go on with --resume: "
             "its replies are asked for again."
         ) from error
+
+
+def _code(error: Exception) -> int:
+    """The primary code of a fault of SQLite; the bits above it tell details."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
 
 
 def _key(model: str, request: Request) -> str:

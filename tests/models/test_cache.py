@@ -1,11 +1,13 @@
 """The store of replies: nothing is asked twice, a kill loses nothing, processes do not disturb each other."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
+from threading import Barrier
 
 import pytest
 
@@ -171,6 +173,25 @@ def test_two_processes_share_a_store_and_a_kill_loses_nothing(tmp_path):
     cached.close()
 
 
+def test_many_may_open_a_new_store_at_once(tmp_path):
+    together = 8
+    gate = Barrier(together)
+
+    def keep(path, key):
+        gate.wait()
+        store = FileStore(path)
+        store.keep(key, "student", "m", Completion(text=key))
+        store.close()
+
+    with ThreadPoolExecutor(together) as threads:
+        for turn in range(100):  # without care one of some ten turns fails
+            path, keys = tmp_path / f"{turn}.sqlite", [f"{number}" for number in range(together)]
+            list(threads.map(keep, [path] * together, keys))
+            store = FileStore(path)
+            assert store.find(keys).keys() == set(keys)
+            store.close()
+
+
 def test_a_file_that_is_something_else_is_refused(tmp_path):
     (tmp_path / "r.sqlite").write_text("a thesis, " * 100)
     with pytest.raises(RunError, match="no store of replies"):
@@ -188,6 +209,15 @@ def test_a_place_where_no_store_can_be_is_named(tmp_path):
     for path in (tmp_path / "file" / "r.sqlite", tmp_path):
         with pytest.raises(RunError, match=r"cannot be used as a store of replies: .* can be written to"):
             FileStore(path)
+
+
+def test_a_store_that_stays_locked_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("code_envs.models.cache._PATIENCE", 0.1)
+    with closing(sqlite3.connect(tmp_path / "r.sqlite")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RunError, match=r"database is locked.* no other process holds the file"):
+            FileStore(tmp_path / "r.sqlite")
+    FileStore(tmp_path / "r.sqlite").close()
 
 
 @pytest.fixture
