@@ -41,7 +41,8 @@ class Report(Record, frozen=True):
         passes: How many of them passed.
         solved: Some attempts that passed.
         failed: Some that did not.
-        when: The date and time (UTC), where a set was measured again; empty in a run, which can be repeated.
+        when: The date and time (UTC). Empty in the files of a run, which can be repeated to the byte;
+            :func:`code_envs.generation.dated_problems` gives the time at which it was begun.
     """
 
     problem: str

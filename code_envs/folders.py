@@ -8,12 +8,23 @@ import os
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from code_envs.errors import RunError
+from code_envs.errors import ConfigError, RunError
 
-__all__ = ["check_begun", "claimed", "cut_torn_line", "drafted", "locked", "read_toml", "replace_file", "to_toml"]
+__all__ = [
+    "check_begun",
+    "claimed",
+    "cut_torn_line",
+    "drafted",
+    "locked",
+    "now",
+    "read_toml",
+    "replace_file",
+    "to_toml",
+]
 
 _LOCK = ".lock"
 _BLOCK = 1 << 16
@@ -86,6 +97,20 @@ def cut_torn_line(path: Path) -> None:
             newline = file.read(end - start).rfind(b"\n")
             end = start + newline + 1
         file.truncate(end)
+
+
+def now() -> str:
+    """The date and time (UTC), as ISO 8601; that of ``SOURCE_DATE_EPOCH``, in seconds, where it is set.
+
+    Raises:
+        ConfigError: ``SOURCE_DATE_EPOCH`` is no time.
+    """
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        at = datetime.now(UTC) if fixed is None else datetime.fromtimestamp(int(fixed), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(f"SOURCE_DATE_EPOCH is {fixed!r}; give seconds since 1970, or unset it") from error
+    return at.isoformat(timespec="seconds")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar, overload
 
@@ -24,14 +24,25 @@ class Stored(Sequence[RecordT], Generic[RecordT]):
         path: JSON lines.
         kind: What each line is.
         starts: Where each line begins, as :func:`read_records` says; what is added to it later counts, too.
+        change: Called with each record as it is read; what it returns takes its place.
 
     Raises:
         FileNotFoundError: When a record is read: the file is gone.
         ProblemError: When a record is read: the file was changed; names it and the number of the record.
     """
 
-    def __init__(self, path: Path, kind: type[RecordT], starts: array[int]) -> None:
-        self.path, self._kind, self._starts = path, kind, starts
+    def __init__(
+        self,
+        path: Path,
+        kind: type[RecordT],
+        starts: array[int],
+        change: Callable[[RecordT], RecordT] = lambda record: record,
+    ) -> None:
+        self.path, self._kind, self._starts, self._change = path, kind, starts, change
+
+    def changed(self, change: Callable[[RecordT], RecordT]) -> Stored[RecordT]:
+        """The same records, each changed as it is read; the file stays as it is."""
+        return Stored(self.path, self._kind, self._starts, change)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -61,7 +72,7 @@ class Stored(Sequence[RecordT], Generic[RecordT]):
         with self.path.open("rb") as file:
             for place in places:
                 file.seek(self._starts[place])
-                yield _record(self.path, self._kind, place + 1, file.readline())
+                yield self._change(_record(self.path, self._kind, place + 1, file.readline()))
 
 
 def read_records(path: Path, kind: type[RecordT]) -> Iterator[tuple[int, RecordT]]:

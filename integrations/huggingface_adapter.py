@@ -60,6 +60,7 @@ COLUMNS = {
     "attempts": "int64",
     "passes": "int64",
     "pass_rate": "float64",
+    "when": "string",
     "record": "string",
 }
 """The columns and their types. ``pass_rate`` is null where nothing was measured."""
@@ -87,6 +88,7 @@ def _row(problem: Problem) -> dict[str, Any]:
         "attempts": report.attempts if report else 0,
         "passes": report.passes if report else 0,
         "pass_rate": report.rate if report and not math.isnan(report.rate) else None,
+        "when": report.when if report else "",
         "record": problem.to_json(),
     }
     row |= {name: getattr(lineage, name) for name in COLUMNS if name not in row and name != "direction"}

@@ -12,8 +12,8 @@ import pytest
 
 from code_envs import modes
 from code_envs.cli import main
-from code_envs.generation import RunConfig, generate, load_config
-from code_envs.problem import Case, Mode, load_chains, load_problems, save_records
+from code_envs.generation import RunConfig, begun, generate, load_config
+from code_envs.problem import Case, Mode, Problem, load_chains, load_problems, save_records
 
 PROBLEMS = Path(__file__).parent / "problems"
 COMMAND = [sys.executable, "-m", "code_envs.cli"]
@@ -213,7 +213,13 @@ def generate_some(run: Path, folder: Path) -> None:
 def test_export_writes_a_dataset_folder(command, run, tmp_path):
     done = command("export", run, "-o", tmp_path / "out", "--eval-share", 0.5, "--json").document()
     rows = [json.loads(line) for file in done["files"][:2] for line in Path(file).read_bytes().splitlines()]
-    assert sorted(row["record"] for row in rows) == sorted((run / "problems.jsonl").read_text().splitlines())
+    began = begun(run)
+    assert {row["when"] for row in rows} == {began}
+    assert f"begun at {began}" in Path(done["files"][-1]).read_text()
+    records = [Problem.from_json(row["record"]) for row in rows]
+    assert {report.when for record in records for report in record.measurements} == {began}
+    undated = [record.but(measurements=[one.but(when="") for one in record.measurements]) for record in records]
+    assert sorted(record.to_json() for record in undated) == sorted((run / "problems.jsonl").read_text().splitlines())
     assert command("export", run, "-o", tmp_path, "--format", "csv").code == 2
     assert command("export", tmp_path / "none", "-o", tmp_path).code == 2
 
@@ -243,8 +249,12 @@ def test_an_export_for_a_trainer(command, tmp_path):
     [
         (("--for", "openrlfh"), "Did you mean 'openrlhf'"),
         (("--for", "openrlhf", "--curriculum", "soft"), "--steps"),
-        (("--for", "openrlhf", "--service", "c", "--eval-bins", "broda"), "Did you mean 'broad'"),
+        (
+            ("--for", "openrlhf", "--eval-share", "0.5", "--eval-bins", "broda"),
+            "Did you mean 'broad'",
+        ),
         (("--for", "openrlhf", "--service", "c", "--eval-share", "1"), "eval_share is 1.0"),
+        (("--for", "openrlhf", "--eval-bins", "broad"), "--eval-bins needs --eval-share"),
     ],
 )
 def test_an_export_that_cannot_be_made_says_why(command, tmp_path, words, why):

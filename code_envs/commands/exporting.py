@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from code_envs.commands.needs import Need, refuse_idle
+from code_envs.commands.needs import Need, refuse_idle, was_given
 from code_envs.commands.output import AsJson, SeedOption, find_env, print_json, stderr
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def export(
         Need("--for huggingface", target == "huggingface", ("kind", "private")),
         Need("--for openrlhf", target == "openrlhf", _FOR_TRAINERS),
         Need("--push", to_hub, ("private",)),
+        Need("--eval-share", was_given(context, "eval_share"), ("eval_bins",)),
         Need("--curriculum", curriculum, _FOR_CURRICULA),
         Need("no --service", not service, ("curriculum", "labels")),
         Need("a run or a file of problems", not env_id, ("eval_share", *_OF_PROBLEMS)),
@@ -109,17 +110,17 @@ def _write(output: Path, rows: Callable[[Any], Iterable[Mapping[str, Any]]]) -> 
 
 
 def _from_problems(source: Path, output: Path, **settings: Any) -> dict[str, int]:
+    from code_envs.generation import dated_problems
     from code_envs.integrations.openrlhf_data import write_dataset
-    from code_envs.problem import stored_problems
 
-    return write_dataset(stored_problems(source), output, relatives=_relatives(source), **settings)
+    return write_dataset(dated_problems(source), output, relatives=_relatives(source), **settings)
 
 
 def _for_service(source: Path, output: Path, name: str, count: int, **settings: Any) -> dict[str, int]:
+    from code_envs.generation import dated_problems
     from code_envs.integrations.openrlhf_data import write_served
-    from code_envs.problem import stored_problems
 
-    return write_served(stored_problems(source), output, name, count, relatives=_relatives(source), **settings)
+    return write_served(dated_problems(source), output, name, count, relatives=_relatives(source), **settings)
 
 
 def _relatives(source: Path) -> Iterable[Chain]:
@@ -132,13 +133,13 @@ def _relatives(source: Path) -> Iterable[Chain]:
 
 def export_run(run: Path, output: Path, kind: str, eval_share: float, seed: int) -> dict[str, int]:
     """Write a run as a dataset with its card; returns how many problems each file stands for."""
-    from code_envs.generation import CHAINS, load_config
+    from code_envs.generation import CHAINS, dated_problems, load_config
     from code_envs.integrations.huggingface_adapter import write
-    from code_envs.problem import load_chains, stored_problems
+    from code_envs.problem import load_chains
     from code_envs.report.card import describe_run
 
     load_config(run)  # says so if this is no run
-    problems = stored_problems(run)
+    problems = dated_problems(run)
     chains = load_chains(run / CHAINS)
     about = describe_run(run)
     paths = write(problems, output, kind, eval_share=eval_share, seed=seed, relatives=chains, about=about)

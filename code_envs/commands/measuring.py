@@ -58,10 +58,10 @@ def measure(
     as_json: AsJson = False,
 ) -> None:
     """Measure problems again, with the model that will be trained; can be killed at any moment and resumed."""
+    from code_envs.generation import dated_problems
     from code_envs.generation.remeasure import remeasure
     from code_envs.measure import bands_for
     from code_envs.models import RESPONSES, CachedModel, make_model
-    from code_envs.problem import stored_problems
     from code_envs.students import STUDENTS, ModelStudent, make_student
 
     config = model_config(
@@ -78,7 +78,7 @@ def measure(
     if config is None:
         check_embedded("student", student, STUDENTS)
     refuse_idle(context, Need("a model as --student", config, _FOR_MODELS))
-    given = stored_problems(problems)
+    given = dated_problems(problems)
     console, done = stderr(), 0
 
     def tell(problem: Problem) -> None:

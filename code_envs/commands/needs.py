@@ -9,7 +9,7 @@ import typer
 
 from code_envs.errors import ConfigError
 
-__all__ = ["Need", "refuse_idle"]
+__all__ = ["Need", "refuse_idle", "was_given"]
 
 
 class Need(NamedTuple):
@@ -24,6 +24,12 @@ class Need(NamedTuple):
     what: str
     met: object
     options: Sequence[str]
+
+
+def was_given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line, be it with its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def refuse_idle(context: typer.Context, *needs: Need) -> None:
@@ -42,9 +48,7 @@ def refuse_idle(context: typer.Context, *needs: Need) -> None:
     for option in context.command.params:
         name = option.name or ""
         missing = [need.what for need in needs if name in need.options and not need.met]
-        source = context.get_parameter_source(name)
-        given = source is not None and source.name == "COMMANDLINE" and context.params[name] != option.default
-        if missing and given:
+        if missing and was_given(context, name) and context.params[name] != option.default:
             idle.setdefault(" and ".join(missing), []).append(option.opts[0])
     if idle:
         said = (f"{', '.join(names)} need{'s' * (len(names) == 1)} {what}" for what, names in idle.items())

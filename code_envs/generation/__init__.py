@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from code_envs.generation.config import CONFIG, RunConfig, load_config
+from code_envs.generation.config import CONFIG, RunConfig, begun, dated_problems, load_config
 from code_envs.generation.factory import ChainFactory
 from code_envs.generation.log import CHAINS
 from code_envs.generation.on_ray import RayEngine
@@ -27,6 +27,8 @@ __all__ = [
     "RayEngine",
     "RunConfig",
     "Selection",
+    "begun",
+    "dated_problems",
     "distinct",
     "each_removal",
     "generate",

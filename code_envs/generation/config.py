@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,17 @@ from code_envs.errors import ConfigError, RunError, UnknownName
 from code_envs.folders import read_toml
 from code_envs.measure import KEEP, check_bands
 from code_envs.models import ModelConfig
-from code_envs.problem import Mode
+from code_envs.problem import PROBLEMS, Mode, Problem, stored_problems
+from code_envs.stored import Stored
 from code_envs.teacher import LEVELS, TEACHERS
 from code_envs.teacher.constraints import constraint
 from code_envs.teacher.loop import STRATEGIES
 
-__all__ = ["CONFIG", "RunConfig", "load_config", "to_table"]
+__all__ = ["BEGUN", "CONFIG", "RunConfig", "begun", "dated_problems", "load_config", "to_table"]
 
 CONFIG = "config.toml"
+BEGUN = "begun"
+"""The entry of that file that says when the run was begun; nothing that is made depends on it."""
 _LEVEL_STEP = 3  # coprime to LEVELS: every level comes up, and the first few chains are far apart
 
 
@@ -136,11 +140,38 @@ def load_config(folder: str | Path) -> RunConfig:
     path = Path(folder) / CONFIG
     if not path.exists():
         raise RunError(f"{folder} is not a run folder: it holds no {CONFIG}.")
-    table = {name: value for name, value in read_toml(path).items() if not name.startswith("made_with_")}
+    table = {name: value for name, value in read_toml(path).items() if not name.startswith(("made_with_", BEGUN))}
     try:
         return msgspec.convert(table, RunConfig)
     except msgspec.ValidationError as error:
         raise RunError(f"{path}: {error}") from error
+
+
+def begun(folder: str | Path) -> str:
+    """When a run was begun: date and time (UTC); empty if that is not known, or the folder holds no run."""
+    path = Path(folder) / CONFIG
+    return str(read_toml(path).get(BEGUN, "")) if path.exists() else ""
+
+
+def dated_problems(path: str | Path) -> Stored[Problem]:
+    """The problems of :func:`code_envs.problem.stored_problems`; those of a run say when it was begun.
+
+    Args:
+        path: A run folder, the file of problems in one, or any file of problems.
+
+    Returns:
+        The problems; a measurement without a time has the one at which the run was begun, if that is known.
+
+    Raises:
+        RunError: The configuration of the run cannot be read.
+    """
+    problems = stored_problems(path)
+    when = begun(problems.path.parent) if problems.path.name == PROBLEMS else ""
+    return problems.changed(partial(_dated, when=when)) if when else problems
+
+
+def _dated(problem: Problem, when: str) -> Problem:
+    return problem.but(measurements=tuple(one if one.when else one.but(when=when) for one in problem.measurements))
 
 
 def to_table(config: RunConfig) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import os
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from code_envs.errors import ProblemError, RunError
 from code_envs.executor import Executor
-from code_envs.folders import check_begun, cut_torn_line, locked, read_toml, replace_file, to_toml
+from code_envs.folders import check_begun, cut_torn_line, locked, now, read_toml, replace_file, to_toml
 from code_envs.generation.config import CONFIG
 from code_envs.generation.runs import in_order
 from code_envs.measure import ATTEMPTS, measure
@@ -69,8 +68,7 @@ def remeasure(
     def one(index: int) -> Problem:
         own, problem = int(np.random.default_rng([seed, index]).integers(1 << 32)), problems[index]
         report = measure(problem, student, executor, attempts, own, bands=bands)
-        stamped = report.but(when=datetime.now(UTC).isoformat(timespec="seconds"))
-        return problem.but(measurements=(*problem.measurements, stamped))
+        return problem.but(measurements=(*problem.measurements, report.but(when=now())))
 
     tell, starts = on_problem or (lambda _: None), array("q")
     settings = {"student": student.name, "attempts": attempts, "seed": seed, "bands": [list(band) for band in bands]}

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from code_envs.errors import RunError
-from code_envs.folders import check_begun, claimed, read_toml, replace_file, to_toml
-from code_envs.generation.config import CONFIG, RunConfig, to_table
+from code_envs.folders import check_begun, claimed, now, read_toml, replace_file, to_toml
+from code_envs.generation.config import BEGUN, CONFIG, RunConfig, to_table
 from code_envs.generation.factory import ChainFactory, check_ready
 from code_envs.generation.log import ChainLog
 from code_envs.generation.selection import Selection
@@ -38,7 +38,7 @@ from code_envs.problem import Chain
 __all__ = ["ChainMaker", "Engine", "generate", "in_order"]
 
 _BROUGHT = [f"{RESPONSES}{end}" for end in ("", "-wal", "-shm")]  # a killed run leaves replies in the second
-_ELSEWHERE = (".base_url", ".timeout")  # a run may go on with the same model at another server
+_MAY_DIFFER = (BEGUN, ".base_url", ".timeout")  # a run may go on with the same model at another server
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -214,12 +214,12 @@ def _settle(folder: Path, config: RunConfig, resume: bool) -> None:
     path, wanted = folder / CONFIG, to_table(config)
     defaults = {name: value for name, value in to_table(RunConfig()).items() if not name.startswith("made_with_")}
     if not path.exists():
-        replace_file(path, to_toml(wanted))
+        replace_file(path, to_toml({BEGUN: now(), **wanted}))
         return
     if not resume:
         raise RunError(f"{folder} already holds a run. Add --resume to go on with it, or give another folder.")
     wanted, found = dict(_flat(wanted)), dict(_flat(defaults | read_toml(path)))  # it may be older than a setting
-    names = (name for name in sorted(wanted.keys() | found.keys()) if not name.endswith(_ELSEWHERE))
+    names = (name for name in sorted(wanted.keys() | found.keys()) if not name.endswith(_MAY_DIFFER))
     check_begun(folder, found, {name: wanted.get(name) for name in names}, "folder")
 
 

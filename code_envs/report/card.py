@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from code_envs.generation import RunConfig
+from code_envs.generation import RunConfig, begun
 from code_envs.measure import BANDS
 from code_envs.models import RESPONSES, ModelConfig, usage_of
 from code_envs.problem import load_problems
@@ -36,7 +36,7 @@ def describe_run(folder: str | Path) -> str:
     folder = Path(folder)
     summary, found = summarise(folder), rates(load_problems(folder))
     config = summary.config
-    parts = ["## How they were made", *_made(config), "## Filters", *_filters(config)]
+    parts = ["## How they were made", *_made(config, begun(folder)), "## Filters", *_filters(config)]
     if summary.removals:
         out = [(f"{reason}, matched in {source}", count) for (reason, source), count in summary.removals.most_common()]
         parts.append(_table(["taken out", "problems"], out))
@@ -51,11 +51,12 @@ def describe_run(folder: str | Path) -> str:
     return "\n\n".join([*parts, "## Pass rates", _bins(found)]) + "\n"
 
 
-def _made(config: RunConfig) -> Iterator[str]:
+def _made(config: RunConfig, when: str) -> Iterator[str]:
     teachers, student = " and ".join(config.teachers), config.student
     yield (
         f"{config.chains} chains of at most {config.turns} turns by {teachers}, strategy {config.strategy}, seed "
-        f"{config.seed}. The pass rates are those of {student}, over {config.attempts} attempts"
+        f"{config.seed}{f', begun at {when}' if when else ''}. "
+        f"The pass rates are those of {student}, over {config.attempts} attempts"
         f"{', fewer where the bin was clear before' if config.bands else ''}."
     )
     model = config.teacher_model

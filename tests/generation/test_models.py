@@ -20,7 +20,7 @@ import pytest
 pytest.importorskip("openai", reason="pip install -e '.[openai]'")
 
 from code_envs.errors import ConfigError, ModelError
-from code_envs.generation import ChainFactory, RunConfig, generate, load_config, load_removals
+from code_envs.generation import ChainFactory, RunConfig, dated_problems, generate, load_config, load_removals
 from code_envs.models import RESPONSES, ModelConfig, usage_of
 from code_envs.problem import Mode, load_chains, load_problems
 from code_envs.report import Summary, write_report
@@ -320,7 +320,7 @@ def test_stopping_early_is_counted(model_server, tmp_path, config):
 def test_measure_adds_a_measurement_and_resumes(model_server, tmp_path, config):
     model_server.script = answer
     generate(tmp_path / "run", config)
-    before = list(load_problems(tmp_path / "run"))
+    before = list(dated_problems(tmp_path / "run"))
     out = tmp_path / "measured.jsonl"
     measure = [*COMMAND, "measure", tmp_path / "run", "--student", "pupil", "--base-url", model_server.url]
     measure += ["--attempts", "8", "--student-temperature", "0.5", "-o", out]

@@ -8,15 +8,25 @@ import subprocess
 import sys
 import time
 import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from code_envs.errors import ConfigError, RunError
-from code_envs.generation import ChainFactory, RunConfig, distinct, generate, is_kept, load_config
+from code_envs.generation import (
+    ChainFactory,
+    RunConfig,
+    begun,
+    dated_problems,
+    distinct,
+    generate,
+    is_kept,
+    load_config,
+)
 from code_envs.models import ModelConfig
-from code_envs.problem import Case, Chain, Lineage, Mode, Problem, Report, load_chains, load_problems
+from code_envs.problem import PROBLEMS, Case, Chain, Lineage, Mode, Problem, Report, load_chains, load_problems
 from code_envs.teacher import STRATEGIES
 
 # A process of its own that can be killed. Chain i is slow enough to be killed in, and random.
@@ -24,7 +34,7 @@ SCRIPT = """
 import sys, time
 import numpy as np
 from code_envs.generation import ChainFactory, RunConfig, generate
-from code_envs.problem import Case, Chain, Lineage, Mode, Problem
+from code_envs.problem import PROBLEMS, Case, Chain, Lineage, Mode, Problem
 
 def make(config, index):
     rng, name = np.random.default_rng([config.seed, index]), config.id_of(index)
@@ -199,6 +209,49 @@ def test_the_configuration_survives_toml(tmp_path):
     generate(tmp_path, config, make=scripted)
     assert load_config(tmp_path) == config
     assert tomllib.loads((tmp_path / "config.toml").read_text())["modes"] == [mode.value for mode in Mode]
+
+
+def test_a_run_says_when_it_was_begun_though_its_files_do_not_depend_on_it(tmp_path, monkeypatch):
+    config = RunConfig(chains=4)
+    for name, seconds in (("first", "1000"), ("second", "2000")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", seconds)
+        generate(tmp_path / name, config, make=scripted)
+    generate(tmp_path / "first", config, make=scripted, resume=True)
+    first, second = ({**contents(tmp_path / name)} for name in ("first", "second"))
+    assert first.pop("config.toml") != second.pop("config.toml")
+    assert first == second
+    assert [begun(tmp_path / name) for name in ("first", "second", "none")] == [
+        "1970-01-01T00:16:40+00:00",
+        "1970-01-01T00:33:20+00:00",
+        "",
+    ]
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    generate(tmp_path / "third", config, make=scripted)
+    then = datetime.fromisoformat(begun(tmp_path / "third"))
+    assert abs(datetime.now(UTC) - then) < timedelta(hours=1)
+
+
+def test_problems_of_a_run_are_dated(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000")
+    generate(tmp_path, RunConfig(chains=4), make=scripted)
+    undated = list(load_problems(tmp_path))
+    assert {report.when for problem in undated for report in problem.measurements} == {""}
+    again = undated[0].but(measurements=(*undated[0].measurements, undated[0].measurements[0].but(when="later")))
+    (tmp_path / PROBLEMS).write_text(again.to_json())
+    for path in (tmp_path, tmp_path / PROBLEMS):
+        (problem,) = dated_problems(path)
+        assert problem.key == again.key
+        assert [report.when for report in problem.measurements] == ["1970-01-01T00:16:40+00:00", "later"]
+    lines = (tmp_path / "config.toml").read_text().splitlines()
+    (tmp_path / "config.toml").write_text("\n".join(line for line in lines if "begun" not in line))
+    assert list(dated_problems(tmp_path)) == [again]  # of an earlier version
+    assert load_config(tmp_path) == RunConfig(chains=4)
+
+
+def test_a_time_that_is_none_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(ConfigError, match="SOURCE_DATE_EPOCH is 'yesterday'; give seconds since 1970"):
+        generate(tmp_path, RunConfig(chains=1), make=scripted)
 
 
 ASKED = {"teachers": ("m",), "teacher_model": ModelConfig(model="m", base_url="http://127.0.0.1:9/v1")}
