@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import signal
 import threading
 import time
 import warnings
@@ -32,6 +33,16 @@ def executor() -> Iterator[Executor]:
     """One sandbox with one worker; closed when the test process ends."""
     with Executor(workers=1) as executor:
         yield executor
+
+
+@pytest.fixture
+def heard_signals() -> Iterator[None]:
+    """For commands that are sent signals; tests in the background, or under nohup, ignore some, and so would they."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    before = [(number, signal.signal(number, signal.default_int_handler)) for number in numbers]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

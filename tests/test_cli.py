@@ -483,6 +483,7 @@ def test_bad_usage_exits_with_2(command):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("heard_signals")
 def test_an_interrupt_exits_with_130_and_says_how_to_go_on(tmp_path):
     words = ["generate", "--chains", "1000", "--attempts", "2", "-o", tmp_path / "run"]
     process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -181,6 +181,7 @@ def test_fewer_rows_than_a_step_takes_are_refused(commands):
     assert "has 15 rows, and a step takes 16" in done.stderr
 
 
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("variant", ["four-5k", "soft"])
 def test_an_interrupted_launch_stops_its_job(variant, number, commands):
