@@ -24,7 +24,7 @@ class Stored(Sequence[RecordT], Generic[RecordT]):
         path: JSON lines.
         kind: What each line is.
         starts: Where each line begins, as :func:`read_records` says; what is added to it later counts, too.
-        change: Called with each record as it is read; what it returns takes its place.
+        changes: Called with each record as it is read, one after the other; what the last returns takes its place.
 
     Raises:
         FileNotFoundError: When a record is read: the file is gone.
@@ -36,13 +36,13 @@ class Stored(Sequence[RecordT], Generic[RecordT]):
         path: Path,
         kind: type[RecordT],
         starts: array[int],
-        change: Callable[[RecordT], RecordT] = lambda record: record,
+        changes: Sequence[Callable[[RecordT], RecordT]] = (),
     ) -> None:
-        self.path, self._kind, self._starts, self._change = path, kind, starts, change
+        self.path, self._kind, self._starts, self._changes = path, kind, starts, changes
 
     def changed(self, change: Callable[[RecordT], RecordT]) -> Stored[RecordT]:
         """The same records, each changed as it is read; the file stays as it is."""
-        return Stored(self.path, self._kind, self._starts, change)
+        return Stored(self.path, self._kind, self._starts, [*self._changes, change])
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -72,7 +72,10 @@ class Stored(Sequence[RecordT], Generic[RecordT]):
         with self.path.open("rb") as file:
             for place in places:
                 file.seek(self._starts[place])
-                yield self._change(_record(self.path, self._kind, place + 1, file.readline()))
+                record = _record(self.path, self._kind, place + 1, file.readline())
+                for change in self._changes:
+                    record = change(record)
+                yield record
 
 
 def read_records(path: Path, kind: type[RecordT]) -> Iterator[tuple[int, RecordT]]:

@@ -1,6 +1,8 @@
 """Records of a file as a sequence, and files that survive being cut off."""
 
+import pickle
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -46,6 +48,19 @@ def test_it_is_the_sequence_of_the_records(path):
 
 def test_a_run_folder_stands_for_its_problems(path):
     assert stored_problems(path.parent) == PROBLEMS
+
+
+def renamed(record, name):
+    return record.but(message=record.message + name)
+
+
+def test_records_can_be_changed_as_they_are_read(path):
+    found = stored_problems(path)
+    changed = found.changed(partial(renamed, name="a")).changed(partial(renamed, name="b"))
+    assert [one.message for one in changed] == ["ab"] * 5
+    assert (changed[-1].message, changed[1:2][0].program) == ("ab", PROBLEMS[1].program)
+    assert found == PROBLEMS
+    assert pickle.loads(pickle.dumps(changed)) == changed  # a worker may get it
 
 
 def test_a_bad_line_is_named_before_any_record_is_used(path):
