@@ -14,6 +14,7 @@ from code_envs.commands.models import (
     BaseUrl,
     Concurrency,
     ExtraBody,
+    Replies,
     StopEarly,
     StudentEffort,
     StudentTemperature,
@@ -121,6 +122,7 @@ def generate(
         list[str] | None,
         typer.Option("--decontaminate", help="A benchmark (JSON rows) to keep out; may be given again."),
     ] = None,
+    replies: Replies = None,
     seed: SeedOption = 0,
     workers: Annotated[
         int | None,
@@ -151,6 +153,7 @@ def generate(
     """Make chains of problems and measure them; can be killed at any moment and resumed."""
     from code_envs.generation import RayEngine, RunConfig, load_config
     from code_envs.measure import bands_for
+    from code_envs.models import replies_of
     from code_envs.models.base import read_object
     from code_envs.problem import Mode
     from code_envs.report import summarise
@@ -223,7 +226,8 @@ def generate(
     _refuse_idle(context, config, on_ray is not None, backend)
     if resume:
         load_config(output)  # says so if there is no run to go on with
-    make_run(output, config, resume=resume, workers=workers, concurrency=concurrency, on_ray=on_ray)
+    earlier = [replies_of(path) for path in replies or ()]
+    make_run(output, config, resume=resume, workers=workers, concurrency=concurrency, on_ray=on_ray, earlier=earlier)
     summary = summarise(output)
     _print_run(output, summary, _report_or_note(output, summary), as_json)
 
@@ -240,7 +244,7 @@ def _refuse_idle(context: typer.Context, config: RunConfig, on_ray: bool, backen
         Need("a model as --teacher", begins, ("seeds", "licence")),
         Need("a model as --teacher or --vary-with", config.teacher_model, _FOR_TEACHERS),
         Need("a model as --student", config.student_model, _FOR_STUDENTS),
-        Need("a model", config.asks_models, ("base_url", "backend", "extra_body", "timeout", "concurrency")),
+        Need("a model", config.asks_models, ("base_url", "backend", "extra_body", "timeout", "concurrency", "replies")),
         Need("--mode fuzzing", Mode.FUZZING in config.modes, ("plant_faults",)),
     )
 
@@ -253,6 +257,7 @@ def make_run(
     workers: int | None = None,
     concurrency: int = 32,
     on_ray: RayEngine | None = None,
+    earlier: Sequence[Path] = (),
 ) -> Sequence[Chain]:
     """Generate a run with a progress bar on a terminal, and a line for each chain elsewhere."""
     from code_envs import generation
@@ -260,7 +265,7 @@ def make_run(
 
     count = workers or (concurrency if config.asks_models else len(os.sched_getaffinity(0)))
     responses = folder / RESPONSES if config.asks_models else None
-    with generation.ChainFactory(responses, concurrency) as factory:
+    with generation.ChainFactory(responses, concurrency, earlier=earlier) as factory:
         tokens = (lambda: (on_ray or factory).tokens) if config.asks_models else None
         with telling(config.chains, tokens) as (tell, tell_resumed):
             return generation.generate(

@@ -14,6 +14,7 @@ from code_envs.commands.models import (
     BaseUrl,
     Concurrency,
     ExtraBody,
+    Replies,
     StopEarly,
     StudentEffort,
     StudentTemperature,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["measure"]
 
 _SAMPLING = ("student_effort", "student_temperature", "student_tokens", "extra_body")
-_FOR_MODELS = ("base_url", "backend", *_SAMPLING, "timeout", "concurrency")
+_FOR_MODELS = ("base_url", "backend", *_SAMPLING, "timeout", "concurrency", "replies")
 
 
 def measure(
@@ -53,6 +54,7 @@ def measure(
     timeout: Timeout = 600.0,
     concurrency: Concurrency = 32,
     stop_early: StopEarly = False,
+    replies: Replies = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the file.")] = False,
     seed: SeedOption = 0,
     as_json: AsJson = False,
@@ -61,7 +63,7 @@ def measure(
     from code_envs.generation import dated_problems
     from code_envs.generation.remeasure import remeasure
     from code_envs.measure import bands_for
-    from code_envs.models import RESPONSES, CachedModel, make_model
+    from code_envs.models import RESPONSES, CachedModel, FileStore, make_model, replies_of
     from code_envs.students import STUDENTS, ModelStudent, make_student
 
     config = model_config(
@@ -92,8 +94,9 @@ def measure(
         if config is None:
             own: Student = make_student(student)
         else:
-            server = make_model(config, concurrency)
-            model = CachedModel(server, output.with_name(f"{output.name}.{RESPONSES}"), "student")
+            earlier = [replies_of(path) for path in replies or ()]
+            store = FileStore(output.with_name(f"{output.name}.{RESPONSES}"), earlier)
+            model = CachedModel(make_model(config, concurrency), store, "student")
             stack.callback(model.close)
             own = ModelStudent(model, config)
         measured = remeasure(

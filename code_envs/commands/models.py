@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,7 @@ __all__ = [
     "BaseUrl",
     "Concurrency",
     "ExtraBody",
+    "Replies",
     "StopEarly",
     "StudentEffort",
     "StudentTemperature",
@@ -48,6 +50,10 @@ StudentTokens = Annotated[int, typer.Option("--student-tokens", min=1, help="Tok
 StopEarly = Annotated[
     bool,
     typer.Option("--stop-early", help="End measuring once the interval lies within 0.01–0.35, 0.35–0.65 or 0.65–0.97."),
+]
+Replies = Annotated[
+    list[Path] | None,
+    typer.Option("--replies", help="An earlier run: what it asked is not asked again. May be given again."),
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 from code_envs.errors import ProposalFailed, UnknownName
 from code_envs.executor import Executor, shared_executor
 from code_envs.generation.config import RunConfig
-from code_envs.models import CachedModel, Model, ModelConfig, Store, make_model
+from code_envs.models import CachedModel, FileStore, Model, ModelConfig, Store, make_model
 from code_envs.problem import Chain
 from code_envs.students import STUDENTS, ModelStudent, Student, make_student
 from code_envs.teacher import TEACHERS, DuetTeacher, ModelTeacher, Teacher, make_chain, make_teacher, take_notes
@@ -71,6 +71,7 @@ class ChainFactory:
         programs: Programs that run at a time, in a sandbox of its own; None takes the one that this
             process shares, and one program at a time in a worker process.
         connect: Makes a model from its configuration and the concurrency.
+        earlier: Further files of replies, see :class:`.FileStore`; they need ``responses`` to be a path.
     """
 
     def __init__(
@@ -79,7 +80,9 @@ class ChainFactory:
         concurrency: int = 32,
         programs: int | None = None,
         connect: Callable[[ModelConfig, int], Model] = make_model,
+        earlier: Sequence[str | Path] = (),
     ) -> None:
+        self.earlier = tuple(earlier)
         self.responses, self.concurrency, self.programs, self.connect = responses, concurrency, programs, connect
         self._lock, self._local = threading.Lock(), threading.local()
         self._models: dict[tuple[ModelConfig, str], Model] = {}
@@ -136,7 +139,7 @@ class ChainFactory:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.responses, self.concurrency, self.programs, self.connect)
+        return type(self), (self.responses, self.concurrency, self.programs, self.connect, self.earlier)
 
     def _workshop(self, config: RunConfig, teacher: str) -> _Workshop:
         """Teachers learn while they make a chain: each thread has its own."""
@@ -190,5 +193,8 @@ class ChainFactory:
         with self._lock:
             if (config, role) not in self._models:
                 model = self.connect(config, self.concurrency)
-                self._models[config, role] = CachedModel(model, self.responses, role) if self.responses else model
+                store = self.responses
+                if isinstance(store, str | Path):
+                    store = FileStore(store, self.earlier)
+                self._models[config, role] = CachedModel(model, store, role) if store else model
             return self._models[config, role]

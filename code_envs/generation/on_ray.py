@@ -126,7 +126,7 @@ class RayEngine:
             return
         import ray
 
-        store = start_store(make.responses) if isinstance(make.responses, str | Path) else make.responses
+        store = start_store(make.responses, make.earlier) if isinstance(make.responses, str | Path) else make.responses
         engines = self._engines(config)
         connect = partial(model_on_ray, engines) if engines else make.connect
         try:

@@ -18,10 +18,10 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from code_envs.errors import RunError
+from code_envs.errors import ConfigError, RunError
 from code_envs.models.base import Completion, Finish, Model, OnDone, Request
 
-__all__ = ["RESPONSES", "CachedModel", "FileStore", "Row", "Store", "Usage", "completions_of", "usage_of"]
+__all__ = ["RESPONSES", "CachedModel", "FileStore", "Row", "Store", "Usage", "completions_of", "replies_of", "usage_of"]
 
 RESPONSES = "responses.sqlite"
 """The file of a run folder that holds the replies of its models."""
@@ -32,7 +32,9 @@ CREATE TABLE IF NOT EXISTS responses (
 ) WITHOUT ROWID
 """
 _FIND = "SELECT completion FROM responses WHERE key = ?"
+_KEEP = "INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PATIENCE = 60.0  # seconds that another process may hold the file
+_MOST_EARLIER = 10  # what SQLite attaches, as it is usually built
 _AROUND = {  # faults of what is around the file, which may be whole
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -45,12 +47,12 @@ _AROUND = {  # faults of what is around the file, which may be whole
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a role of a run has cost.
+    """What the replies to a role of a run have cost, be it in an earlier run that they were taken from.
 
     Attributes:
         role: ``teacher`` or ``student``.
         model: The name of the model.
-        calls: Replies that a model gave; what came from the store is not counted again.
+        calls: Different replies; one that came from the store is not counted again.
         prompt_tokens: Tokens read.
         completion_tokens: Tokens written.
         seconds: Time of the replies, added up; much passes at once.
@@ -107,14 +109,24 @@ class FileStore:
 
     Args:
         path: The file; made if it does not exist, and its folder likewise.
+        earlier: Other such files, at most ten, which are only read: a reply that is found there is taken over.
 
     Raises:
-        RunError: The file is something else, is damaged, which may show only later, or cannot be used.
+        ConfigError: There are more than ten.
+        RunError: A file is something else, is damaged, which may show only later, or cannot be used.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, earlier: Sequence[str | Path] = ()) -> None:
         self._path = Path(path)
+        others = dict.fromkeys(Path(each).resolve() for each in earlier)
+        others.pop(self._path.resolve(), None)
+        if len(others) > _MOST_EARLIER:
+            raise ConfigError(f"{len(others)} earlier stores of replies; give at most {_MOST_EARLIER}")
         self._lock, self._file = threading.Lock(), _open(self._path)
+        with ExitStack() as stack:
+            stack.callback(self._file.close)
+            self._earlier = {each: _attach(self._file, each, f"earlier{place}") for place, each in enumerate(others)}
+            stack.pop_all()
 
     def find(self, keys: Sequence[str]) -> dict[str, Completion]:
         """The replies that are known, by key."""
@@ -129,12 +141,20 @@ class FileStore:
         """The replies that are known, by key, as JSON."""
         with self._lock, _explained(self._path):
             asked = ((key, self._file.execute(_FIND, (key,)).fetchone()) for key in keys)
-            return {key: row[0] for key, row in asked if row}
+            found = {key: row[0] for key, row in asked if row}
+            for path, query in self._earlier.items():
+                with _explained(path):
+                    missing = (key for key in keys if key not in found)
+                    taken = [Row(*row) for key in missing for row in self._file.execute(query, (key,))]
+                with self._file:
+                    self._file.executemany(_KEEP, taken)
+                found |= {row.key: row.completion for row in taken}
+            return found
 
     def write(self, rows: Sequence[Row]) -> None:
         """Keep replies, all or none of them; those that are known stay as they are."""
         with self._lock, _explained(self._path), self._file:
-            self._file.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._file.executemany(_KEEP, rows)
 
     def close(self) -> None:
         """Close the file."""
@@ -213,6 +233,25 @@ def completions_of(texts: Mapping[str, str]) -> dict[str, Completion]:
     return {key: msgspec.json.decode(text, type=Completion) for key, text in texts.items()}
 
 
+def replies_of(path: str | Path) -> Path:
+    """Where the replies are that a run, or measuring, has stored.
+
+    Args:
+        path: A run folder, a file that :func:`.remeasure` wrote, or the store itself.
+
+    Raises:
+        RunError: There is none, or it is something else.
+    """
+    path = Path(path)
+    beside = Path(f"{path}.{RESPONSES}")
+    file = path / RESPONSES if path.is_dir() else beside if beside.is_file() else path
+    if not file.is_file():
+        raise RunError(f"{path} holds no replies. Name a run in which models took part, or its {RESPONSES}.")
+    with _explained(file), closing(sqlite3.connect(_read_only(file), uri=True)) as store:
+        store.execute(_FIND, ("",))
+    return file
+
+
 def usage_of(path: str | Path) -> list[Usage]:
     """Add up what a store of replies has cost, by role and model; empty if there is no such file.
 
@@ -233,13 +272,26 @@ def usage_of(path: str | Path) -> list[Usage]:
 def _open(path: Path) -> sqlite3.Connection:
     with _explained(path), ExitStack() as stack:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
+        file = sqlite3.connect(path.absolute().as_uri(), timeout=_PATIENCE, check_same_thread=False, uri=True)
         stack.callback(file.close)
         _write_ahead(file)
         file.execute("PRAGMA synchronous = NORMAL")
         file.execute(_TABLE)
         stack.pop_all()
     return file
+
+
+def _attach(file: sqlite3.Connection, path: Path, name: str) -> str:
+    """Make another store readable under a name; returns the query for a row of it."""
+    query = f"SELECT {', '.join(Row._fields)} FROM {name}.responses WHERE key = ?"
+    with _explained(path):
+        file.execute("ATTACH ? AS ?", (_read_only(path), name))
+        file.execute(query, ("",))  # says so here if it is something else
+    return query
+
+
+def _read_only(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro"
 
 
 def _write_ahead(file: sqlite3.Connection) -> None:

@@ -194,19 +194,24 @@ class RayStore:
             ray.get(self.actor.write.remote(rows[start : start + _AT_MOST]))
 
 
-def start_store(path: str | Path) -> RayStore:
+def start_store(path: str | Path, earlier: Sequence[str | Path] = ()) -> RayStore:
     """Start the store of replies of a run: an actor on this node, where the file is.
 
     A killed actor is started again by Ray and its calls are repeated: keeping a reply twice does nothing.
 
+    Args:
+        path: The file of the run.
+        earlier: Files of earlier ones, see :class:`.FileStore`.
+
     Raises:
-        RunError: The file is something else.
+        RunError: A file is something else.
     """
     import ray
 
-    FileStore(path).close()  # says so here if it cannot be used
+    paths = Path(path).resolve(), [Path(each).resolve() for each in earlier]
+    FileStore(*paths).close()  # says so here if it cannot be used
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": on_this_node(ray)}
-    return RayStore(ray.remote(FileStore).options(**options).remote(Path(path).resolve()))
+    return RayStore(ray.remote(FileStore).options(**options).remote(*paths))
 
 
 def model_on_ray(engines: Mapping[str, Sequence[Any]], config: ModelConfig, concurrency: int) -> Model:

@@ -105,6 +105,44 @@ def test_a_run_killed_at_random_moments_ends_the_same_and_pays_for_nothing_twice
     assert (again.returncode, contents(folder)) == (0, contents(tmp_path / "whole"))
 
 
+def test_a_repeated_run_takes_the_replies_of_an_earlier_one(model_server, tmp_path):
+    model_server.script = answer
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert subprocess.run(words(model_server.url, first), capture_output=True, check=False).returncode == 0
+    asked, model_server.bodies = len(model_server.bodies), []
+    command = words(model_server.url, second, "--replies", str(first))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert model_server.bodies == []
+    assert contents(second) == contents(first)
+    before = usage_of(first / RESPONSES)
+    assert usage_of(second / RESPONSES) == before
+    assert sum(row.calls for row in before) == asked
+    # other questions are asked, and the store of the earlier run stays as it was
+    command = words(model_server.url, tmp_path / "third", "--replies", str(first), "--seed", "9")
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert model_server.bodies != []
+    assert usage_of(first / RESPONSES) == before
+
+
+@pytest.mark.parametrize(
+    ("asks", "more", "said"),
+    [
+        (True, ("--replies", "."), "holds no replies. Name a run in which models took part"),
+        (True, ("--replies", "some.jsonl"), "some.jsonl is no store of replies"),
+        (False, ("--replies", "."), "--replies needs a model"),
+    ],
+)
+def test_replies_that_cannot_be_taken_are_told_before_anything_is_asked(model_server, tmp_path, asks, more, said):
+    (tmp_path / "some.jsonl").write_text("{}" * 500)
+    embedded = [*COMMAND, "generate", "-o", str(tmp_path / "run")]
+    command = words(model_server.url, tmp_path / "run") if asks else embedded
+    done = subprocess.run([*command, *more], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert (model_server.bodies, (tmp_path / "run").exists()) == ([], False)
+
+
 @pytest.fixture
 def config(model_server):
     own = ModelConfig(model="x", base_url=model_server.url)
@@ -340,6 +378,9 @@ def test_measure_adds_a_measurement_and_resumes(model_server, tmp_path, config):
     asked = len(model_server.bodies)
     assert subprocess.run([*measure, "--resume"], capture_output=True, check=False).returncode == 0
     assert len(model_server.bodies) == asked  # everything was in the store
+    elsewhere = [*measure[:-1], tmp_path / "elsewhere.jsonl", "--replies", out]
+    assert subprocess.run(elsewhere, capture_output=True, check=False).returncode == 0
+    assert (len(model_server.bodies), (tmp_path / "elsewhere.jsonl").read_bytes()) == (asked, out.read_bytes())
 
     changed = [*measure, "--resume", "--attempts", "4", "--extra-body", '{"top_k": 5}']
     refused = subprocess.run(changed, capture_output=True, text=True, check=False)

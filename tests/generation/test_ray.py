@@ -26,7 +26,7 @@ from code_envs.errors import ConfigError, MissingExtra, ModelError, RunError
 from code_envs.executor import Executor
 from code_envs.generation import ChainFactory, RayEngine, RunConfig, generate, load_config
 from code_envs.generation.on_ray import ray_cluster
-from code_envs.models import Completion, FileStore, ModelConfig, Request, usage_of
+from code_envs.models import RESPONSES, Completion, FileStore, ModelConfig, Request, usage_of
 from code_envs.models.on_ray import RayModel, RayStore, start_engines, start_store
 from code_envs.problem import Case, Chain, Lineage, Mode, Problem
 
@@ -164,6 +164,11 @@ def test_models_are_asked_once_and_a_resumed_run_costs_nothing(cluster, model_se
     (tmp_path / "ray" / "chains.jsonl").unlink()
     assert generate(tmp_path / "ray", asking, engine=engine, resume=True) == here
     assert len(model_server.bodies) == asked  # all replies were in the store
+    model_server.bodies, again = [], tmp_path / "again"
+    make = ChainFactory(again / RESPONSES, earlier=[tmp_path / "here" / RESPONSES])
+    assert generate(again, asking, make=make, engine=engine) == here
+    assert model_server.bodies == []
+    assert usage_of(again / RESPONSES) == usage_of(tmp_path / "here" / RESPONSES)
 
 
 def test_a_run_moves_between_one_machine_and_ray(cluster, tmp_path):

@@ -11,8 +11,18 @@ from threading import Barrier
 
 import pytest
 
-from code_envs.errors import RunError
-from code_envs.models import CachedModel, Completion, FileStore, Finish, Request, Sampling, usage_of
+from code_envs.errors import ConfigError, RunError
+from code_envs.models import (
+    RESPONSES,
+    CachedModel,
+    Completion,
+    FileStore,
+    Finish,
+    Request,
+    Sampling,
+    replies_of,
+    usage_of,
+)
 from code_envs.models.cache import Row
 
 # Stores numbered replies until it is killed; says which are stored.
@@ -97,6 +107,55 @@ def test_what_was_there_before_a_fault_is_kept(tmp_path):
     assert [completion.text for completion in cached.complete([request(text) for text in "abcd"])] == list("ABCD")
     assert len(model.asked) == 2
     cached.close()
+
+
+def test_earlier_replies_are_taken_over_with_what_they_cost(tmp_path):
+    paths = [tmp_path / "a ü?#%20" / "one.sqlite", tmp_path / "two.sqlite"]
+    for path, texts in zip(paths, ("ab", "bc"), strict=True):
+        cached = CachedModel(Scripted(), path, "teacher")
+        cached.complete([request(text) for text in texts])
+        cached.close()
+    before = [path.read_bytes() for path in paths]
+    model, new = Scripted(), tmp_path / "new.sqlite"
+    cached = CachedModel(model, FileStore(new, [*paths, paths[0], new]), "student")
+    assert [completion.text for completion in cached.complete([request(text) for text in "abcda"])] == [*"ABCDA"]
+    assert ([one.messages[0]["content"] for one in model.asked], cached.hits, cached.tokens) == (["d"], 4, 3)
+    cached.close()
+    assert [path.read_bytes() for path in paths] == before
+    counted = {row.role: (row.calls, row.completion_tokens) for row in usage_of(new)}
+    assert counted == {"teacher": (3, 9), "student": (1, 3)}
+    for path in paths:
+        path.unlink()
+    alone = CachedModel(model, new)  # the new store needs the earlier ones no more
+    alone.complete([request(text) for text in "abcd"])
+    assert len(model.asked) == 1
+    alone.close()
+
+
+def test_an_earlier_store_that_is_none_is_named(tmp_path):
+    (tmp_path / "text").write_text("a thesis, " * 100)
+    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other:
+        other.execute("CREATE TABLE responses (key TEXT)")
+    for name in ("text", "other.sqlite"):
+        with pytest.raises(RunError, match=f"{name} is no store of replies"):
+            FileStore(tmp_path / "new.sqlite", [tmp_path / name])
+    with pytest.raises(RunError, match=r"none\.sqlite cannot be used as a store"):
+        FileStore(tmp_path / "new.sqlite", [tmp_path / "none.sqlite"])
+    assert not (tmp_path / "none.sqlite").exists()
+    with pytest.raises(ConfigError, match="11 earlier stores of replies; give at most 10"):
+        FileStore(tmp_path / "new.sqlite", [tmp_path / f"{number}" for number in range(11)])
+
+
+def test_where_replies_are_is_found_from_what_they_were_for(tmp_path):
+    for name in (RESPONSES, f"measured.jsonl.{RESPONSES}"):
+        FileStore(tmp_path / name).close()
+    (tmp_path / "measured.jsonl").write_text("")
+    (tmp_path / "empty").mkdir()
+    assert replies_of(tmp_path) == replies_of(tmp_path / RESPONSES) == tmp_path / RESPONSES
+    assert replies_of(tmp_path / "measured.jsonl") == tmp_path / f"measured.jsonl.{RESPONSES}"
+    for name in ("empty", "none"):
+        with pytest.raises(RunError, match=f"{name} holds no replies. Name a run in which models took part"):
+            replies_of(tmp_path / name)
 
 
 class Slow:
