@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from code_envs.errors import ProposalFailed, UnknownName
+from code_envs.errors import ConfigError, ProposalFailed, UnknownName
 from code_envs.executor import Executor, shared_executor
 from code_envs.generation.config import RunConfig
 from code_envs.models import CachedModel, FileStore, Model, ModelConfig, Store, make_model
@@ -71,7 +71,10 @@ class ChainFactory:
         programs: Programs that run at a time, in a sandbox of its own; None takes the one that this
             process shares, and one program at a time in a worker process.
         connect: Makes a model from its configuration and the concurrency.
-        earlier: Further files of replies, see :class:`.FileStore`; they need ``responses`` to be a path.
+        earlier: Files of earlier replies, which the file of ``responses`` takes over, see :class:`.FileStore`.
+
+    Raises:
+        ConfigError: There are earlier replies, and ``responses`` is no file.
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class ChainFactory:
         connect: Callable[[ModelConfig, int], Model] = make_model,
         earlier: Sequence[str | Path] = (),
     ) -> None:
+        if earlier and not isinstance(responses, str | Path):
+            raise ConfigError("earlier replies are taken over into a file: give the path of one as responses")
         self.earlier = tuple(earlier)
         self.responses, self.concurrency, self.programs, self.connect = responses, concurrency, programs, connect
         self._lock, self._local = threading.Lock(), threading.local()

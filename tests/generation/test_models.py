@@ -125,6 +125,11 @@ def test_a_repeated_run_takes_the_replies_of_an_earlier_one(model_server, tmp_pa
     assert usage_of(first / RESPONSES) == before
 
 
+def test_earlier_replies_need_a_file_to_go_into(tmp_path):
+    with pytest.raises(ConfigError, match="give the path of one as responses"):
+        ChainFactory(earlier=[tmp_path / RESPONSES])
+
+
 @pytest.mark.parametrize(
     ("asks", "more", "said"),
     [
