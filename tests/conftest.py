@@ -72,6 +72,7 @@ def _start_ray(**options: Any) -> Iterator[Any]:
                 ray.init(
                     "local", include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20, **options
                 )
+                gc.collect()  # files that an earlier cluster of this process has left open
             break
         except Exception:
             ray.shutdown()

@@ -77,7 +77,7 @@ def f(xs: list[int], k: int) -> list[int]:
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a process has one connection, and other modules have clusters of their own
 def cluster(start_ray):
     """A small cluster."""
     with start_ray(num_cpus=CPUS, logging_level="warning"):

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -39,11 +40,21 @@ def nodes():
 
 
 @pytest.fixture
-def pupil(model_server):
+def answering():
+    """While it is cleared, the student answers nothing."""
+    event = threading.Event()
+    event.set()
+    yield event
+    event.set()  # after a fault, too: the server waits for what it is at
+
+
+@pytest.fixture
+def pupil(model_server, answering):
     """A student that is right now and then, and takes its time."""
 
     def answer(body, number):
         time.sleep(0.2)
+        answering.wait()
         text = json.dumps([body["messages"], body["seed"]])
         right = random.Random(hashlib.sha256(text.encode()).digest()).random() < 0.5
         return "```output\n[1]\n```" if right else "I do not know."
@@ -111,12 +122,13 @@ def lose(node) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def wait_for_worker(node) -> None:
+def wait_for_worker(node, run: Run) -> None:
     while not workers_of(node):
+        assert run.process.poll() is None, run.lines
         time.sleep(0.1)
 
 
-def test_nodes_come_and_go_and_the_run_stays_the_same(nodes, pupil, tmp_path):
+def test_nodes_come_and_go_and_the_run_stays_the_same(nodes, pupil, answering, tmp_path):
     first, second = nodes.add_node(num_cpus=2), nodes.add_node(num_cpus=2)
     run = Run(tmp_path / "run", pupil.url, "--engine", "ray", "--ray-address", nodes.address, "--in-flight", "8")
     run.read(4)
@@ -124,8 +136,10 @@ def test_nodes_come_and_go_and_the_run_stays_the_same(nodes, pupil, tmp_path):
     assert workers_of(second)
     lose(second)
     run.read(8)
+    answering.clear()  # on a busy machine the run would be over before the node has come
     third = nodes.add_node(num_cpus=2)
-    wait_for_worker(third)
+    wait_for_worker(third, run)
+    answering.set()
     lose(first)  # what is left is made by the node that came late
     assert run.ends() == 0, run.lines
     assert run.chains == CHAINS
