@@ -59,8 +59,8 @@ def freeze(libc: Libc, machine: str, seconds: int) -> bool:
     Returns:
         Whether it stands still now; False where it stays as it was.
     """
-    libc.library.getauxval.restype = ctypes.c_ulong
-    base = libc.library.getauxval(ctypes.c_ulong(_AT_SYSINFO_EHDR))
+    libc.cdll.getauxval.restype = ctypes.c_ulong
+    base = libc.cdll.getauxval(ctypes.c_ulong(_AT_SYSINFO_EHDR))
     if machine != "x86_64" or not base:
         return False
     image = _Image(base)

@@ -41,16 +41,16 @@ class Libc:
     """The C library, with errors raised as ``OSError``."""
 
     def __init__(self, numbers: dict[str, int]) -> None:
-        self.library = ctypes.CDLL(None, use_errno=True)
+        self.cdll = ctypes.CDLL(None, use_errno=True)
         self.numbers = numbers
 
     def call(self, name: str, *arguments: object) -> int:
         """Call a C function; a negative result raises ``OSError`` with its name."""
-        return self._check(name, getattr(self.library, name)(*arguments))
+        return self._check(name, getattr(self.cdll, name)(*arguments))
 
     def syscall(self, name: str, *arguments: object) -> int:
         """Make a system call by name; a negative result raises ``OSError`` with its name."""
-        return self._check(name, self.library.syscall(ctypes.c_long(self.numbers[name]), *arguments))
+        return self._check(name, self.cdll.syscall(ctypes.c_long(self.numbers[name]), *arguments))
 
     def prctl(self, option: int, value: int = 0) -> int:
         """Call ``prctl`` with every argument as wide as the kernel reads it."""

@@ -92,7 +92,7 @@ class Zygote:
         confine.forbid_privileges(self.libc)
         confine.lower_limits()
         if self.seccomp:
-            bpf.install(self.libc.library, self.numbers["seccomp"], bpf.prepare(instructions))
+            bpf.install(self.libc.cdll, self.numbers["seccomp"], bpf.prepare(instructions))
 
     def _watch(self, zygote: int) -> NoReturn:
         """Be the monitor: hold nothing, reap the zygote, end it when the client ends or says so."""

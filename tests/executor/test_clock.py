@@ -93,16 +93,16 @@ assert clock.freeze(libc, "x86_64", 1234567890)
 class Time(ctypes.Structure):
     _fields_ = [("seconds", ctypes.c_long), ("rest", ctypes.c_long)]
 value = Time()
-assert libc.library.gettimeofday(ctypes.byref(value), None) == 0
+assert libc.cdll.gettimeofday(ctypes.byref(value), None) == 0
 print(value.seconds, value.rest)
 for number in (0, 5, 11):
     value = Time()
-    assert libc.library.clock_gettime(number, ctypes.byref(value)) == 0
+    assert libc.cdll.clock_gettime(number, ctypes.byref(value)) == 0
     print(number, value.seconds, value.rest)
-libc.library.gettimeofday(None, None)
+libc.cdll.gettimeofday(None, None)
 seconds = ctypes.c_long()
-libc.library.time.restype = ctypes.c_long
-print(libc.library.time(None), libc.library.time(ctypes.byref(seconds)), seconds.value, time.time(), time.monotonic())
+libc.cdll.time.restype = ctypes.c_long
+print(libc.cdll.time(None), libc.cdll.time(ctypes.byref(seconds)), seconds.value, time.time(), time.monotonic())
 assert clock.now(libc) >= real
 assert clock.freeze(libc, "aarch64", 0) is False
 """
@@ -119,7 +119,7 @@ def test_the_c_library_stands_still_and_the_kernels_time_goes_on():
 
 def test_a_page_that_cannot_be_changed_leaves_the_clock_real(monkeypatch):
     class Sealed:
-        library = ctypes.CDLL(None)
+        cdll = ctypes.CDLL(None)
 
         def call(self, *_):
             raise PermissionError("sealed")
