@@ -250,7 +250,7 @@ def test_an_export_for_a_trainer(command, tmp_path):
         (("--for", "openrlfh"), "Did you mean 'openrlhf'"),
         (("--for", "openrlhf", "--curriculum", "soft"), "--steps"),
         (
-            ("--for", "openrlhf", "--eval-share", "0.5", "--eval-bins", "broda"),
+            ("--for", "openrlhf", "--service", "c", "--eval-share", "0.5", "--eval-bins", "broda"),
             "Did you mean 'broad'",
         ),
         (("--for", "openrlhf", "--service", "c", "--eval-share", "1"), "eval_share is 1.0"),

@@ -63,7 +63,7 @@ def measure(
     from code_envs.generation import dated_problems
     from code_envs.generation.remeasure import remeasure
     from code_envs.measure import bands_for
-    from code_envs.models import RESPONSES, CachedModel, FileStore, make_model, replies_of
+    from code_envs.models import CachedModel, FileStore, make_model, replies_of, store_beside
     from code_envs.students import STUDENTS, ModelStudent, make_student
 
     config = model_config(
@@ -95,7 +95,7 @@ def measure(
             own: Student = make_student(student)
         else:
             earlier = [replies_of(path) for path in replies or ()]
-            store = FileStore(output.with_name(f"{output.name}.{RESPONSES}"), earlier)
+            store = FileStore(store_beside(output), earlier)
             model = CachedModel(make_model(config, concurrency), store, "student")
             stack.callback(model.close)
             own = ModelStudent(model, config)

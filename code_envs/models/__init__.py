@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from code_envs.errors import UnknownName
 from code_envs.models.base import Completion, Constraint, Finish, Message, Model, ModelConfig, OnDone, Request, Sampling
-from code_envs.models.cache import RESPONSES, CachedModel, FileStore, Store, Usage, replies_of, usage_of
+from code_envs.models.cache import RESPONSES, CachedModel, FileStore, Store, Usage, replies_of, store_beside, usage_of
 from code_envs.models.openai import OpenAIModel
 from code_envs.models.vllm import VllmModel
 
@@ -30,6 +30,7 @@ __all__ = [
     "VllmModel",
     "make_model",
     "replies_of",
+    "store_beside",
     "usage_of",
 ]
 

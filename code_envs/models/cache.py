@@ -21,7 +21,18 @@ import msgspec
 from code_envs.errors import ConfigError, RunError
 from code_envs.models.base import Completion, Finish, Model, OnDone, Request
 
-__all__ = ["RESPONSES", "CachedModel", "FileStore", "Row", "Store", "Usage", "completions_of", "replies_of", "usage_of"]
+__all__ = [
+    "RESPONSES",
+    "CachedModel",
+    "FileStore",
+    "Row",
+    "Store",
+    "Usage",
+    "completions_of",
+    "replies_of",
+    "store_beside",
+    "usage_of",
+]
 
 RESPONSES = "responses.sqlite"
 """The file of a run folder that holds the replies of its models."""
@@ -233,6 +244,11 @@ def completions_of(texts: Mapping[str, str]) -> dict[str, Completion]:
     return {key: msgspec.json.decode(text, type=Completion) for key, text in texts.items()}
 
 
+def store_beside(path: Path) -> Path:
+    """The store of the replies that a file of measured problems rests on."""
+    return Path(f"{path}.{RESPONSES}")  # of "." too, which has no name
+
+
 def replies_of(path: str | Path) -> Path:
     """Where the replies are that a run, or measuring, has stored.
 
@@ -243,8 +259,8 @@ def replies_of(path: str | Path) -> Path:
         RunError: There is none, or it is something else.
     """
     path = Path(path)
-    beside = Path(f"{path}.{RESPONSES}")
-    file = path / RESPONSES if path.is_dir() else beside if beside.is_file() else path
+    own = path / RESPONSES if path.is_dir() else store_beside(path)
+    file = own if own.is_file() else path
     if not file.is_file():
         raise RunError(f"{path} holds no replies. Name a run in which models took part, or its {RESPONSES}.")
     with _explained(file), closing(sqlite3.connect(_read_only(file), uri=True)) as store:

@@ -34,7 +34,7 @@ SCRIPT = """
 import sys, time
 import numpy as np
 from code_envs.generation import ChainFactory, RunConfig, generate
-from code_envs.problem import PROBLEMS, Case, Chain, Lineage, Mode, Problem
+from code_envs.problem import Case, Chain, Lineage, Mode, Problem
 
 def make(config, index):
     rng, name = np.random.default_rng([config.seed, index]), config.id_of(index)
@@ -217,7 +217,7 @@ def test_a_run_says_when_it_was_begun_though_its_files_do_not_depend_on_it(tmp_p
         monkeypatch.setenv("SOURCE_DATE_EPOCH", seconds)
         generate(tmp_path / name, config, make=scripted)
     generate(tmp_path / "first", config, make=scripted, resume=True)
-    first, second = ({**contents(tmp_path / name)} for name in ("first", "second"))
+    first, second = (contents(tmp_path / name) for name in ("first", "second"))
     assert first.pop("config.toml") != second.pop("config.toml")
     assert first == second
     assert [begun(tmp_path / name) for name in ("first", "second", "none")] == [
