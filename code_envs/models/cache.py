@@ -7,6 +7,7 @@ several processes of one machine may use it at once (not over a network file sys
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import threading
 import time
@@ -263,7 +264,7 @@ def replies_of(path: str | Path) -> Path:
     file = own if own.is_file() else path
     if not file.is_file():
         raise RunError(f"{path} holds no replies. Name a run in which models took part, or its {RESPONSES}.")
-    with _explained(file), closing(sqlite3.connect(_read_only(file), uri=True)) as store:
+    with _explained(file), closing(_open_to_read(file)) as store:
         store.execute(_FIND, ("",))
     return file
 
@@ -277,7 +278,7 @@ def usage_of(path: str | Path) -> list[Usage]:
     path = Path(path)
     if not path.exists():
         return []
-    with closing(_open(path)) as file, _explained(path):
+    with _explained(path), closing(_open_to_read(path)) as file:
         rows = file.execute(
             "SELECT role, model, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens), SUM(seconds) "
             "FROM responses GROUP BY role, model ORDER BY role, model"
@@ -306,8 +307,18 @@ def _attach(file: sqlite3.Connection, path: Path, name: str) -> str:
     return query
 
 
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(_read_only(path), timeout=_PATIENCE, uri=True)
+
+
 def _read_only(path: Path) -> str:
-    return f"{path.absolute().as_uri()}?mode=ro"
+    """The address of a store that is only read, such as that of a run in an archive or of a colleague.
+
+    Even to read one SQLite makes files beside it, unless it hears that the store is complete and nobody changes it.
+    """
+    log = path.with_name(f"{path.name}-wal")  # what is not in the store yet, where somebody writes or was killed
+    is_still = not os.access(path.parent, os.W_OK) and not log.exists()
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' * is_still}"
 
 
 def _write_ahead(file: sqlite3.Connection) -> None:

@@ -1,12 +1,15 @@
 """The store of replies: nothing is asked twice, a kill loses nothing, processes do not disturb each other."""
 
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -156,6 +159,53 @@ def test_where_replies_are_is_found_from_what_they_were_for(tmp_path):
     for name in ("empty", "none"):
         with pytest.raises(RunError, match=f"{name} holds no replies. Name a run in which models took part"):
             replies_of(tmp_path / name)
+
+
+@pytest.fixture
+def unprivileged():
+    """A folder outside the tests' own, which are closed to others, and a function that gives up root's rights."""
+    is_root = os.getuid() == 0
+
+    def drop():
+        if is_root:
+            try:
+                os.setresuid(65534, 65534, 0)
+            except OSError:
+                pytest.skip("this root cannot become another user")
+
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        try:
+            yield Path(folder), drop
+        finally:
+            if is_root:
+                os.setresuid(0, 0, 0)
+            (Path(folder) / "archive").chmod(0o777)
+
+
+def test_replies_are_read_where_nothing_can_be_written(unprivileged):
+    folder, give_up_rights = unprivileged
+    path, open_path = folder / "archive" / RESPONSES, folder / "open" / RESPONSES
+    cached = CachedModel(Scripted(), path, "teacher")
+    cached.complete([request("a")])
+    cached.close()
+    cut = FileStore(open_path)  # what a kill leaves: the last replies are beside the store
+    cut.keep("key", "", "m", Completion(text="late"))
+    for name in (RESPONSES, f"{RESPONSES}-wal"):
+        (path.parent / f"cut-{name}").write_bytes((open_path.parent / name).read_bytes())
+    cut.close()
+    path.parent.chmod(0o555)
+    give_up_rights()
+    for use in (lambda: FileStore(path), lambda: replies_of(path.with_name(f"cut-{RESPONSES}"))):
+        with pytest.raises(RunError, match=r"cannot be used as a store of replies: .* can be written to"):
+            use()
+    assert [row.calls for row in usage_of(path)] == [1]
+    model = Scripted()
+    cached = CachedModel(model, FileStore(folder / "new.sqlite", [replies_of(path.parent)]))
+    assert [completion.text for completion in cached.complete([request("a")])] == ["A"]
+    assert model.asked == []
+    cached.close()
+    assert {each.name for each in path.parent.iterdir()} == {RESPONSES, f"cut-{RESPONSES}", f"cut-{RESPONSES}-wal"}
 
 
 class Slow:
