@@ -41,7 +41,7 @@ def ask(model_server):
 @pytest.fixture
 def slow(model_server):
     """Has the server answer all but one prompt at once."""
-    model_server.script = lambda body, _: model_server.raw(delay=2.5) if asked(body) == "slow" else "ok"
+    model_server.script = lambda body, _: model_server.raw(delay=9) if asked(body) == "slow" else "ok"
 
 
 def asked(body):
@@ -189,21 +189,21 @@ def test_a_server_that_rejects_and_then_says_nothing_is_an_error(model_server, a
 
 @pytest.mark.usefixtures("slow")
 def test_timeouts_of_a_server_that_answers_something_short_stay_data(model_server, ask):
-    assert [completion.finish for completion in ask(*["slow"] * 9, timeout=1.0, retries=0)] == [Finish.TIMEOUT] * 9
+    assert [completion.finish for completion in ask(*["slow"] * 9, timeout=2.0, retries=0)] == [Finish.TIMEOUT] * 9
     assert 1 <= sum(asked(body) == "Say yes." for body in model_server.bodies) <= 2
 
 
 @pytest.mark.usefixtures("slow")
 def test_a_timeout_is_data(ask):
-    (completion,) = ask("slow", timeout=1.0, retries=0)
+    (completion,) = ask("slow", timeout=2.0, retries=0)
     assert (completion.finish, completion.text) == (Finish.TIMEOUT, "")
-    assert "1 seconds" in completion.note
+    assert "2 seconds" in completion.note
 
 
 @pytest.mark.usefixtures("slow")
 def test_timeouts_are_not_tried_for_ever(model_server, ask, monkeypatch):
     monkeypatch.setattr("code_envs.models.openai._PAUSES", 0.1)
-    (completion,) = ask("slow", timeout=1.0, retries=50)  # long enough for a busy machine to send the first one
+    (completion,) = ask("slow", timeout=2.0, retries=50)  # long enough for a busy machine to send the first one
     assert completion.finish is Finish.TIMEOUT
     assert 1 <= sum(asked(body) == "slow" for body in model_server.bodies) <= 3
 

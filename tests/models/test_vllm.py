@@ -43,7 +43,7 @@ class FakeEngine:
         self.numbers.append(number)
         self.at_once += 1
         self.most = max(self.most, self.at_once)
-        await asyncio.sleep(5 if text == "slow" else 0.05)
+        await asyncio.sleep(60 if text == "slow" else 0.05)
         self.at_once -= 1
         if text == "long":
             raise ValueError("the prompt is too long")
@@ -73,7 +73,7 @@ def model(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "vllm", library)
     monkeypatch.setitem(sys.modules, "vllm.sampling_params", kinds)
-    model = make_model(ModelConfig(model="tiny", backend="vllm", timeout=2))
+    model = make_model(ModelConfig(model="tiny", backend="vllm", timeout=4))
     yield model
     model.close()
     assert model._engine._engine.ended

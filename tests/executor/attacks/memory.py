@@ -1,6 +1,7 @@
 """Memory: too much of it, of the wrong kind, and the two maps that a child shares with the client."""
 
 from attacks.tools import FRAMES, ROOMY, SHORT_WALL, denied, ends, group, killed, returns
+from code_envs.executor import Limits
 
 GROUPS = (
     group(
@@ -211,7 +212,7 @@ GROUPS = (
             "import _thread\nlock = _thread.allocate_lock()\nwhile True: lock.acquire()",
             "crashed",
             script="wall",
-            limits=SHORT_WALL,
+            limits=Limits(cpu_seconds=0.5, wall_seconds=2.0, memory_mib=48),  # a stalled machine must not be the first
         ),
         ends("no block of the thread", "ct['memset'](native('pthread_self', result='c_void_p'), 0, 2048)", "crashed"),
         ends("no state of the interpreter", "ct['memset'](address('_PyRuntime'), 0, 65536)", "crashed"),
