@@ -248,7 +248,8 @@ def test_threads_make_what_one_would(model_server, tmp_path, config):
 def test_a_server_that_goes_away_stops_the_run_and_nothing_is_lost(model_server, tmp_path, config, status, said):
     def failing(body, number):
         error = json.dumps({"error": {"message": said}}).encode()
-        return answer(body) if number <= 20 else model_server.raw(status=status, body=error)
+        fails = model_server.raw(status=status, body=error, delay=0.3)  # after what was answered before
+        return answer(body) if number <= 20 else fails
 
     model_server.script = failing
     with pytest.raises(ModelError, match=rf"{status}.*{said}"):
