@@ -24,8 +24,18 @@ settings.register_profile("code-envs", deadline=None, derandomize=True, database
 settings.load_profile("code-envs")
 
 
-# Runs say when they were begun; with a clock that stands still they can be compared byte for byte.
-os.environ["SOURCE_DATE_EPOCH"] = "1800000000"
+# The same whatever the machine: each of these changes what a command prints, or how it reaches a server.
+for name in ("COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):
+    os.environ.pop(name, None)
+os.environ |= {
+    "NO_PROXY": "127.0.0.1,localhost",
+    "no_proxy": "127.0.0.1,localhost",
+    # Runs say when they were begun; with a clock that stands still they can be compared byte for byte.
+    "SOURCE_DATE_EPOCH": "1800000000",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",  # Ray's own 15 starves workers on a busy machine
+}
+os.umask(0o022)  # another user reads what the tests write
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +69,6 @@ def data_folder() -> Path:
 def _start_ray(**options: Any) -> Iterator[Any]:
     import ray
 
-    os.environ |= {
-        "RAY_raylet_start_wait_time_s": "120",
-        "RAY_worker_niceness": "0",  # Ray's own 15 starves workers on a busy machine
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    }
     for attempt in range(4):
         try:
             with warnings.catch_warnings():

@@ -102,14 +102,20 @@ def test_the_kill_of_a_small_program_is_not_blamed_on_its_memory():
         zygotes = set(find_zygotes(os.getpid())) - others
 
         def strike():
-            while not (found := [pid for zygote in zygotes if (pid := endurance._wait_for_child(zygote))]):
-                pass
-            os.kill(found[0], signal.SIGKILL)
+            found = []
+            while not found and not ended.is_set():
+                found = [pid for zygote in zygotes if (pid := endurance._wait_for_child(zygote))]
+            for pid in found[:1]:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
 
-        thread = threading.Timer(0.0, strike)
+        killed, ended = [], threading.Event()
+        thread = threading.Thread(target=strike)
         thread.start()
-        (done,) = executor.run(f"def f():\n    {deadlock}", "f", [()], Limits(memory_mib=16, wall_seconds=0.5))
+        (done,) = executor.run(f"def f():\n    {deadlock}", "f", [()], Limits(memory_mib=16, wall_seconds=3))
+        ended.set()
         thread.join()
+    assert killed
     assert done.status is Status.WALL
 
 

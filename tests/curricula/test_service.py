@@ -1,7 +1,5 @@
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -506,18 +504,21 @@ def test_nothing_that_was_answered_is_lost_to_a_kill(stepping_stones, service, t
     for lines in (60, 200, 411, 700):
         command = [sys.executable, "-c", textwrap.dedent(KILLED), str(problems), str(folder), str(start)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
-        for line, _ in zip(process.stdout, range(lines), strict=False):
+        for place, line in enumerate(process.stdout):  # to the end: what was told before the kill took effect counts
+            if place == lines:
+                process.kill()
             word, number, *rest = line.split()
             if word == "asked":
                 asked[int(number)] = (int(rest[0]), rest[1])
             else:
                 reported[int(number)] += 1
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.stdout.close()
+        process.wait()
         start = max(asked) + 1
     each = service(folder, settings=OnlineSettings(half_life=10, evidence=4, patience=3, save_every=50))
     counts = each.stats()
-    assert sum(reported.values()) <= counts["reports"] <= sum(reported.values()) + 400  # what was not read any more
+    told = sum(reported.values())
+    assert told <= counts["reports"] <= told + 4  # one at each kill that was not told any more
     known = {group["ticket"]: (group["index"], group["key"]) for group in _groups(each)}
     for number, drawn in asked.items():
         assert known[str(number)] == drawn

@@ -195,7 +195,7 @@ def test_a_cpu_limit_of_whole_seconds_stands_behind_the_timer(unfiltered):
         body = body.replace("226", "111")
     done = attack(unfiltered, body, Limits(cpu_seconds=0.1, wall_seconds=60.0))
     assert done.status == "cpu"
-    assert done.cpu_seconds > 1.5
+    assert done.cpu_seconds > 1.0  # the kernel counts whole ticks, and so may end it early; the timer would at 0.1
 
 
 def test_the_maps_can_never_change_their_size(either):

@@ -39,9 +39,11 @@ def wait_until(condition, seconds=20.0):
 def nothing_left():
     """Check that a block leaves no process, descriptor, thread, file or memory map."""
     gc.collect()
-    before = take_residue()
-    yield
-    assert find_left(before) == []
+    with tempfile.TemporaryDirectory() as own, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", own)  # where no other process makes files
+        before = take_residue()
+        yield
+        assert find_left(before) == []
 
 
 def test_close_leaves_nothing():
@@ -92,17 +94,21 @@ def test_a_sandbox_killed_during_a_run_costs_a_retry():
 def test_a_killed_child_that_held_much_memory_costs_a_retry():
     """It looks like a victim of the kernel, which kills what holds most; but the kernel counts its victims."""
     large = (
-        "def f(n):\n    held = bytearray(80 << 20)\n    for _ in range(8_000_000): pass\n    return n + len(held) % 2"
+        "def f(n):\n    held = bytearray(80 << 20)\n    for _ in range(40_000_000): pass\n    return n + len(held) % 2"
     )
-    with nothing_left(), Executor(workers=1, limits=Limits(memory_mib=100)) as executor:
+    with nothing_left(), Executor(workers=1, limits=Limits(cpu_seconds=20, memory_mib=100)) as executor:
         executor.run(ADD, "f", [(1, 2)])
         (inner,) = zygotes(executor)
         killed = []
 
         def kill():
             children = Path(f"/proc/{inner}/task/{inner}/children")
-            wait_until(lambda: [pid for pid in children.read_text().split() if _resident_mib(pid) > 80])
-            killed.append(int(children.read_text()))
+
+            def found():
+                killed.extend(int(pid) for pid in children.read_text().split() if _resident_mib(pid) > 80)
+                return killed
+
+            wait_until(found)
             os.kill(killed[0], signal.SIGKILL)
 
         thread = threading.Thread(target=kill)

@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from code_envs.errors import ConfigError, ExecutorClosed
-from code_envs.executor import Execution, Executor, Job, Limits, Status, shared_executor, wire
+from code_envs.executor import Execution, Executor, Job, Limits, Status, shared_executor
+from code_envs.executor.client import Zygote
 from code_envs.executor.recent import Recent
 
 LIMITS = Limits()
@@ -133,18 +134,19 @@ def test_two_threads_that_wait_for_each_other_both_end():
 
 
 def test_an_executor_remembers_only_if_asked(monkeypatch):
-    packed = []
-    pack = wire.pack
-    monkeypatch.setattr(wire, "pack", lambda *arguments: packed.append(1) or pack(*arguments))
-    with Executor(workers=1) as executor:
-        times = {executor.run("def f(): return 1", "f", [()])[0].cpu_seconds for _ in range(3)}
-        assert len(times) == 3
-    with Executor(workers=1, remember=8) as executor:
-        times = {executor.run("def f(): return 1", "f", [()])[0].cpu_seconds for _ in range(3)}
-        assert len(times) == 1
-        assert executor.run("def f(): return 1", "f", [()])[0].result() == 1
+    program, ran, submit = "def f(): return 1", [], Zygote.submit
+    monkeypatch.setattr(
+        Zygote, "submit", lambda zygote, job, *more: ran.append(job.program) or submit(zygote, job, *more)
+    )
+    for settings, runs in (({}, 3), ({"remember": 8}, 1)):
+        ran.clear()
+        with Executor(workers=1, **settings) as executor:
+            done = [executor.run(program, "f", [()])[0] for _ in range(3)]
+        assert ran.count(program) == runs
+        assert len({one.cpu_seconds for one in done}) <= runs
+        assert [one.result() for one in done] == [1, 1, 1]
     with pytest.raises(ExecutorClosed):
-        executor.run("def f(): return 1", "f", [()])
+        executor.run(program, "f", [()])
     with pytest.raises(ConfigError, match="remember is -1"):
         Executor(remember=-1)
     assert shared_executor()._recent.size > 0

@@ -248,14 +248,14 @@ def test_threads_make_what_one_would(model_server, tmp_path, config):
 def test_a_server_that_goes_away_stops_the_run_and_nothing_is_lost(model_server, tmp_path, config, status, said):
     def failing(body, number):
         error = json.dumps({"error": {"message": said}}).encode()
-        fails = model_server.raw(status=status, body=error, delay=0.3)  # after what was answered before
+        fails = model_server.raw(status=status, body=error, delay=2)  # after what was answered before
         return answer(body) if number <= 20 else fails
 
     model_server.script = failing
     with pytest.raises(ModelError, match=rf"{status}.*{said}"):
         generate(tmp_path / "run", config, workers=2)
     stored = sum(row.calls for row in usage_of(tmp_path / "run" / RESPONSES))
-    assert stored >= 15
+    assert stored >= 12  # of the 20 that were answered, some may be on their way
     model_server.script, model_server.bodies = answer, []
     chains = generate(tmp_path / "run", config, workers=2, resume=True)
     total = sum(row.calls for row in usage_of(tmp_path / "run" / RESPONSES))
@@ -289,11 +289,10 @@ def test_a_server_that_takes_no_attempt_stops_the_run(model_server, tmp_path, co
 
 
 def test_a_slow_chain_does_not_hold_up_the_others(model_server, tmp_path, config):
-    gate, first = threading.Event(), []
+    gate = threading.Event()
 
     def script(body, number):
-        if body["model"] == "master" and not first:
-            first.append(number)
+        if number == 1:
             assert gate.wait(60)
         return answer(body)
 

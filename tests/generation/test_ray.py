@@ -60,7 +60,7 @@ def make(config, index):
 if __name__ == "__main__":
     folder, engine = sys.argv[1], RayEngine(workers=2, in_flight=6) if sys.argv[2] == "ray" else None
     told = lambda chain: print(chain.id, flush=True)
-    generate(folder, RunConfig(chains=60, seed=3), resume=True, make=make, on_chain=told, engine=engine)
+    generate(folder, RunConfig(chains=150, seed=3), resume=True, make=make, on_chain=told, engine=engine)
 """
 DRAFT = """```python
 def f(xs: list[int], k: int) -> list[int]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,13 @@ QUICK |= {"gcs_rpc_server_reconnect_timeout_s": 40}  # after which Ray ends a dr
 def nodes():
     """A cluster whose head has no CPU, so that all workers are on the nodes that a test adds."""
     quiet = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={**quiet, "_system_config": QUICK})
+    for attempt in range(3):  # a busy machine may be too slow for Ray
+        try:
+            cluster = Cluster(initialize_head=True, head_node_args={**quiet, "_system_config": QUICK})
+            break
+        except Exception:
+            if attempt == 2:
+                raise
     yield cluster
     cluster.shutdown()
 
@@ -119,7 +126,8 @@ def workers_of(node) -> int:
 def lose(node) -> None:
     """Kill a node as a power cut does: its raylet and all of its workers."""
     for pid in [raylet_of(node), *children(raylet_of(node))]:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a worker may end by itself when its raylet is gone
+            os.kill(pid, signal.SIGKILL)
 
 
 def wait_for_worker(node, run: Run) -> None:

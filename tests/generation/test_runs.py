@@ -40,7 +40,7 @@ def make(config, index):
     rng, name = np.random.default_rng([config.seed, index]), config.id_of(index)
     problems, parent = [], ""
     for turn in range(int(rng.integers(0, 4))):
-        time.sleep(0.003)
+        time.sleep(0.01)
         number = int(rng.integers(0, 1000))
         problem = Problem(
             mode=Mode.DEDUCTION,

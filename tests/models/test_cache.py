@@ -169,7 +169,7 @@ def unprivileged():
     def drop():
         if is_root:
             try:
-                os.setresuid(65534, 65534, 0)
+                os.setresuid(65533, 65533, 0)
             except OSError:
                 pytest.skip("this root cannot become another user")
 

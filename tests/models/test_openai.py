@@ -172,7 +172,7 @@ def test_what_was_answered_once_is_not_probed(model_server, ask):
 
 
 def test_a_server_that_answers_nothing_in_time_is_an_error(model_server, ask):
-    model_server.script = lambda body, number: model_server.raw(delay=1.5)
+    model_server.script = lambda body, number: model_server.raw(delay=9)
     with pytest.raises(ModelError, match=r"answers nothing within 0\.1 seconds"):
         ask(timeout=0.1, retries=0)
 
@@ -180,7 +180,7 @@ def test_a_server_that_answers_nothing_in_time_is_an_error(model_server, ask):
 def test_a_server_that_rejects_and_then_says_nothing_is_an_error(model_server, ask):
     def script(body, number):
         rejected = model_server.raw(status=400, body=b'{"error": {"message": "too long"}}')
-        return rejected if body["messages"][0]["content"] == "a" else model_server.raw(delay=1.5)
+        return rejected if body["messages"][0]["content"] == "a" else model_server.raw(delay=9)
 
     model_server.script = script
     with pytest.raises(ModelError, match=r"answers nothing within 0\.3 seconds"):
