@@ -22,6 +22,7 @@ from code_envs.errors import ProblemError, UnknownName
 from code_envs.outputs import OutputRule
 from code_envs.record import Case, Record
 from code_envs.stored import Stored, read_records
+from code_envs.syntax import parse
 from code_envs.values import decode
 
 __all__ = [
@@ -316,7 +317,7 @@ def parameters_of(signature: str) -> tuple[str, ...]:
     if len(signature) > 2000 or "\n" in signature:
         raise ProblemError("a signature is one line of at most 2000 characters")
     try:
-        body = ast.parse(f"def {signature}: pass").body
+        body = parse(f"def {signature}: pass").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ProblemError(f"{signature!r} is not a signature") from error
     if len(body) != 1 or not isinstance(body[0], ast.FunctionDef):

@@ -20,6 +20,7 @@ from code_envs.modes.validity import check_runs, check_sources, complain, genera
 from code_envs.modes.verdicts import TIME, TRUE, cpu_spent, infra, sentence, short, told
 from code_envs.problem import PRECONDITION, PROPERTY, Mode, Problem
 from code_envs.programs.inputs import arguments_for, random_arguments, vary_arguments
+from code_envs.syntax import parse
 from code_envs.values import encode, encode_literal, parse_literal, same_result, write_literal
 
 __all__ = ["Fuzzing"]
@@ -194,7 +195,7 @@ _DEEP: dict[str, list[object]] = {"junk": [None, {"junk": [None]}]}
 
 
 def _annotations(signature: str) -> list[str]:
-    (function,) = ast.parse(f"def {signature}: pass").body
+    (function,) = parse(f"def {signature}: pass").body
     assert isinstance(function, ast.FunctionDef)
     spec = function.args
     nodes = [argument.annotation for argument in (*spec.posonlyargs, *spec.args)]

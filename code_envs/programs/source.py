@@ -9,11 +9,10 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-import threading
-import warnings
 from collections.abc import Iterator
 
 from code_envs.errors import ProblemError, ValueRefused
+from code_envs.syntax import parse
 from code_envs.values import encode
 
 __all__ = [
@@ -31,7 +30,6 @@ MAX_PROGRAM = 1 << 16
 """The most characters of a program that are read."""
 _MAX_BRACKETS = 90
 _MAX_TREE = 120  # levels of syntax tree: Python's own visitors recurse several frames per level
-_PARSING = threading.Lock()  # changing the warning filters is not safe across threads
 
 
 def parse_program(program: str) -> ast.Module:
@@ -51,9 +49,7 @@ def parse_program(program: str) -> ast.Module:
     if _bracket_depth(program) > _MAX_BRACKETS:
         raise ProblemError(f"the program nests brackets more than {_MAX_BRACKETS} deep")
     try:
-        with _PARSING, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as "\d" in a plain string
-            tree = ast.parse(program)
+        tree = parse(program)
     except SyntaxError as error:
         raise ProblemError(f"the program is not Python: {error.msg} (line {error.lineno})") from error
     except (ValueError, MemoryError, RecursionError) as error:

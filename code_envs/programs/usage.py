@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from code_envs.programs.shapes import Shape, shape_of, shape_of_annotation, union
 from code_envs.programs.source import function_of, literals_of, parse_program
+from code_envs.syntax import parse
 
 __all__ = ["parameter_shapes"]
 
@@ -60,7 +61,7 @@ def _default_shape(default: ast.expr | None) -> Shape | None:
 
 def _used_shape(name: str, nodes: Sequence[ast.AST]) -> Shape:
     written = _annotations(name, nodes) or ["int", "str", "list[int]"]
-    shapes = [shape_of_annotation(ast.parse(text, mode="eval").body) for text in written]
+    shapes = [shape_of_annotation(parse(text, mode="eval").body) for text in written]
     return union([shape for shape in shapes if shape])
 
 

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from code_envs.syntax import parse
+
 __all__ = ["Block", "blocks_for", "building_blocks", "fits", "matches", "merge_tags", "tag_of"]
 
 _MAX_BITS, _MAX_TEXT, _MAX_ITEMS = 512, 2000, 300
@@ -280,7 +282,7 @@ def _block(line: str) -> Block:
     takes = tuple(shape.split())
     source = template.format("a", "b", v="v", w="w")
     apply = eval(f"lambda {', '.join('ab'[: len(takes)])}: {source}", {"math": math})  # a constant
-    atomic = not isinstance(ast.parse(source, mode="eval").body, _LOOSE)
+    atomic = not isinstance(parse(source, mode="eval").body, _LOOSE)
     return Block(template, takes, gives, int(cost), apply, bool(flags), atomic)
 
 

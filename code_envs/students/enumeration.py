@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from code_envs.students.blocks import Block, blocks_for, fits, matches, merge_tags, tag_of
 from code_envs.students.finishing import finish
+from code_envs.syntax import parse
 from code_envs.values import equal
 
 __all__ = ["Found", "enumerate_programs"]
@@ -273,5 +274,5 @@ def _texts(*values: object) -> Iterator[str]:
 
 def _program(entry: str, names: Sequence[str], source: str) -> str:
     header = "import math\n\n\n" if "math." in source else ""
-    body = ast.parse(source, mode="eval")  # drops parentheses around the whole
+    body = parse(source, mode="eval")  # drops parentheses around the whole
     return f"{header}def {entry}({', '.join(names)}):\n    return {ast.get_source_segment(source, body.body)}\n"

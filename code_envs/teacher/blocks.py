@@ -16,6 +16,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from code_envs.syntax import parse
+
 __all__ = ["BLOCKS", "KINDS", "LIFTS", "Block", "Kind", "block", "pick"]
 
 ItemT = TypeVar("ItemT")
@@ -138,7 +140,7 @@ def _functions_of(module: str) -> dict[str, str]:
     lines = text.splitlines()
     return {
         node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno])
-        for node in ast.parse(text).body
+        for node in parse(text).body
         if isinstance(node, ast.FunctionDef)
     }
 

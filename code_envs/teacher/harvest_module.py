@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator
 from functools import cached_property
 
+from code_envs.syntax import parse
 from code_envs.teacher.harvest_rules import MUTATORS
 
 __all__ = ["Facts", "FunctionNode", "Module", "Refused", "children", "parse_module", "root_name", "walk"]
@@ -22,12 +22,10 @@ class Refused(Exception):
 
 def parse_module(text: str) -> ast.Module | None:
     """Parse a module; None if it is not Python of this version."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return ast.parse(text)
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
-            return None
+    try:
+        return parse(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
 
 
 class Facts:

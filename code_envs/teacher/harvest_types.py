@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 
+from code_envs.syntax import parse
 from code_envs.teacher.harvest_pool import Pool
 from code_envs.teacher.harvest_scan import Candidate
 
@@ -24,16 +25,16 @@ def signature_for(candidate: Candidate, pool: Pool) -> str:
     Returns:
         A signature as ``Problem.signature`` has it.
     """
-    tree = ast.parse(f"def {candidate.signature}: pass")
+    tree = parse(f"def {candidate.signature}: pass")
     (function,) = tree.body
     assert isinstance(function, ast.FunctionDef)
     parameters = (*function.args.posonlyargs, *function.args.args)
     for place, parameter in enumerate(parameters):
         if parameter.annotation is None:
             seen = annotation_of([known.arguments[place] for known in pool.known])
-            parameter.annotation = ast.parse(seen, mode="eval").body
+            parameter.annotation = parse(seen, mode="eval").body
     if function.returns is None:
-        function.returns = ast.parse(annotation_of([known.result for known in pool.known]), mode="eval").body
+        function.returns = parse(annotation_of([known.result for known in pool.known]), mode="eval").body
     return ast.unparse(function).removeprefix("def ").partition(":\n")[0]
 
 

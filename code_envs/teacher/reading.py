@@ -20,6 +20,7 @@ from code_envs.modes.blocks import Block, blocks_of, visible_text
 from code_envs.modes.reading import completions
 from code_envs.problem import PRECONDITION, PROPERTY
 from code_envs.programs.source import parse_program
+from code_envs.syntax import parse
 from code_envs.values import parse_arguments, parse_literal, write_literal
 
 __all__ = ["DraftRefused", "Parts", "read_inputs", "read_parts"]
@@ -267,7 +268,7 @@ class _Functions:
 
 
 def _bound(line: str) -> list[str]:
-    (node,) = ast.parse(line.strip()).body
+    (node,) = parse(line.strip()).body
     assert isinstance(node, ast.Import | ast.ImportFrom)
     return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
 
