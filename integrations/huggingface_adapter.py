@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from code_envs.errors import ConfigError, MissingExtra, ProblemError, RunError, UnknownName
-from code_envs.folders import drafted
+from code_envs.errors import MissingExtra, ProblemError, RunError, UnknownName
+from code_envs.integrations.dataset_folder import dataset_folder
 from code_envs.integrations.splits import Split, split_problems
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem
@@ -40,6 +39,7 @@ __all__ = [
 ]
 
 FORMATS = ("jsonl", "parquet", "hf")
+_CARD = "README.md"
 _ROWS = 1000  # as datasets itself, whose files differ with it
 COLUMNS = {
     "key": "string",
@@ -155,7 +155,7 @@ def write(
     Args:
         records: Problems or chains. Of those that are read from a file (:class:`code_envs.stored.Stored`)
             only hashes are held.
-        folder: Where to; made if it does not exist. A file in it of the same name is replaced.
+        folder: Where to; made if it does not exist. What an earlier export wrote there is replaced, and nothing else.
         kind: ``jsonl``, ``parquet`` or ``hf``, the library's own folders.
         eval_share: The share that goes into a second split, ``eval``; see :func:`split_problems`.
         seed: Shuffles the families of problems for that.
@@ -167,44 +167,39 @@ def write(
 
     Raises:
         UnknownName: There is no such format.
-        ConfigError: There is nothing to write, or the share is out of range.
+        ConfigError: There is nothing to write, the share is out of range, or it leaves a split empty.
         MissingExtra: datasets is not installed, and the format needs it.
+        RunError: The folder holds a file of the same name that no export has written, or cannot be written to.
     """
     if kind not in FORMATS:
         raise UnknownName("format", kind, FORMATS)
     if kind != "jsonl":
         _features()
     split = Split(records, eval_share, seed, relatives)
-    if not any(split.side(held_out=False)):
-        raise ConfigError("there is no problem to export: the run kept none")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("train", "eval"):  # an earlier export's split would hold siblings of this one's
-        (folder / name).with_suffix(".jsonl").unlink(missing_ok=True)
-        (folder / name).with_suffix(".parquet").unlink(missing_ok=True)
-        shutil.rmtree(folder / name, ignore_errors=True)
-    names, contents = ("train", "eval") if eval_share else ("train",), _Contents()
-    with ExitStack() as stack:
-        files = [stack.enter_context(_written(folder / name, kind)) for name in names]
-        for problem, held_out in split:
-            files[held_out][1](_row(problem))
-            contents.add(names[held_out], problem)
-    card = folder / "README.md"
-    card.write_text(contents.card(names, kind, about), encoding="utf-8")
-    return [*(path for path, _ in files), card]
+    split.check("there is no problem to export: the run kept none")
+    splits, contents = ("train", "eval") if eval_share else ("train",), _Contents()
+    names = [name if kind == "hf" else f"{name}.{kind}" for name in splits]
+    with dataset_folder(folder, [*names, _CARD]) as scratch:
+        with ExitStack() as stack:
+            writers = [stack.enter_context(_writing(scratch / name, kind)) for name in names]
+            for problem, held_out in split:
+                writers[held_out](_row(problem))
+                contents.add(splits[held_out], problem)
+        (scratch / _CARD).write_text(contents.card(splits, kind, about), encoding="utf-8")
+    return [Path(folder) / name for name in (*names, _CARD)]
 
 
 @contextmanager
-def _written(path: Path, kind: str) -> Iterator[tuple[Path, Callable[[Mapping[str, Any]], object]]]:
-    """Where a split will be when this ends, and what writes a row of it."""
+def _writing(path: Path, kind: str) -> Iterator[Callable[[Mapping[str, Any]], object]]:
+    """What writes a row of a split."""
     if kind == "jsonl":
-        with drafted(path.with_suffix(".jsonl")) as file:
-            yield path.with_suffix(".jsonl"), lambda row: file.write(msgspec.json.encode(row) + b"\n")
+        with path.open("wb") as file:
+            yield lambda row: file.write(msgspec.json.encode(row) + b"\n")
         return
     from datasets import Dataset
     from datasets.arrow_writer import ArrowWriter
 
-    path, digest = path.with_suffix(".parquet") if kind == "parquet" else path, hashlib.sha256()
+    digest = hashlib.sha256()
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         arrow = str(Path(scratch) / "rows.arrow")
         with ArrowWriter(features=_features(), path=arrow, writer_batch_size=_ROWS) as writer:
@@ -213,7 +208,7 @@ def _written(path: Path, kind: str) -> Iterator[tuple[Path, Callable[[Mapping[st
                 digest.update(msgspec.json.encode(row))
                 writer.write(dict(row))
 
-            yield path, write
+            yield write
             writer.finalize()
         # its own fingerprint would be that of a file's name and time
         dataset = Dataset(Dataset.from_file(arrow).data, fingerprint=digest.hexdigest()[:16])

@@ -20,6 +20,8 @@ from code_envs import modes
 from code_envs.curricula import Bins, Sampler, load_bins
 from code_envs.envs import env_ids
 from code_envs.errors import ConfigError, UnknownName
+from code_envs.folders import drafted
+from code_envs.integrations.dataset_folder import dataset_folder
 from code_envs.integrations.openrlhf_labels import Label, placeholder
 from code_envs.integrations.splits import Split
 from code_envs.problem import Chain, Problem, save_records
@@ -41,6 +43,7 @@ COLUMNS = ("prompt", "label", "datasource")
 """What OpenRLHF reads; the columns after them are for people."""
 LABELS = ("record", "key")
 """What a label may hold: the record itself, or the key of one in a file beside the dataset."""
+_TRAIN, _EVAL, _PROBLEMS = "train.jsonl", "eval.jsonl", "problems.jsonl"
 
 
 def problem_rows(
@@ -137,17 +140,16 @@ def write_rows(rows: Iterable[Mapping[str, Any]], path: str | Path) -> int:
         How many there were.
 
     Raises:
-        ConfigError: There was none.
+        ConfigError: There was none; the file is as it was.
     """
     path, count = Path(path), 0
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with drafted(path) as file:
         for row in rows:
             file.write(msgspec.json.encode(row) + b"\n")
             count += 1
-    if not count:
-        path.unlink()
-        raise ConfigError("there is nothing to write: no problem was left to train on")
+        if not count:
+            raise ConfigError("there is nothing to write: no problem was left to train on")
     return count
 
 
@@ -167,7 +169,7 @@ def write_dataset(
 
     Args:
         records: Problems or chains.
-        folder: Where to; made if it does not exist.
+        folder: Where to; made if it does not exist. What an earlier export wrote there is replaced, and nothing else.
         max_turns: How many answers an episode may have.
         labels: One of :data:`LABELS`; with ``key``, ``problems.jsonl`` is written, too.
         eval_share: The share of the problems to evaluate on; see :func:`.splits.split_problems`.
@@ -181,22 +183,24 @@ def write_dataset(
 
     Raises:
         UnknownName: There is no such kind of label.
-        ConfigError: There is nothing to train on, or a setting cannot be used.
+        ConfigError: There is nothing to train or to evaluate on, or a setting cannot be used.
+        RunError: The folder holds a file of the same name that no export has written, or cannot be written to.
     """
     if labels not in LABELS:
         raise UnknownName("kind of label", labels, LABELS)
-    folder, file, bins = Path(folder), None, _bins(eval_bins)
-    split = Split(_apart(records, folder), eval_share, seed, relatives)
+    bins, split = _bins(eval_bins), Split(records, eval_share, seed, relatives)
+    split.check("there is nothing to write: no problem was left to train on")
     order = None if sampler is None else Sampler(list(split.side(held_out=False)), seed=seed, **sampler)
-    folder.mkdir(parents=True, exist_ok=True)
-    written: dict[str, int] = {}
-    if labels == "key":
-        file = folder / "problems.jsonl"
-        save_records(file, itertools.chain.from_iterable(split.side(held_out=side) for side in (False, True)))
+    file = Path(folder) / _PROBLEMS if labels == "key" else None
     more: dict[str, Any] = {"max_turns": max_turns, "file": file}
-    rows = problem_rows(split.side(held_out=False), **more) if order is None else ordered_rows(order, **more)
-    written[str(folder / "train.jsonl")] = write_rows(rows, folder / "train.jsonl")
-    return written | _write_evaluation(split, folder, bins, **more)
+    beside = [_PROBLEMS] if file is not None and not _is_at(records, file) else []
+    with dataset_folder(folder, [_TRAIN, *_evaluation(eval_share), *beside]) as scratch:
+        for name in beside:
+            sides = (split.side(held_out=held_out) for held_out in (False, True))
+            save_records(scratch / name, itertools.chain.from_iterable(sides))
+        rows = problem_rows(split.side(held_out=False), **more) if order is None else ordered_rows(order, **more)
+        count = write_rows(rows, scratch / _TRAIN)
+        return {str(Path(folder) / _TRAIN): count} | _evaluate(split, scratch, folder, bins, **more)
 
 
 def write_served(
@@ -219,7 +223,7 @@ def write_served(
 
     Args:
         records: Problems or chains.
-        folder: Where to; made if it does not exist.
+        folder: Where to; made if it does not exist. What an earlier export wrote there is replaced, and nothing else.
         name: The service's name.
         count: How many rows to train on; see :func:`curriculum_rows`.
         max_turns: How many answers an episode may have.
@@ -233,37 +237,32 @@ def write_served(
 
     Raises:
         ConfigError: Nothing is left to hand out or to evaluate on, or a setting cannot be used.
+        RunError: As in :func:`write_dataset`.
     """
-    folder, bins = Path(folder), _bins(eval_bins)
-    split = Split(_apart(records, folder), eval_share, seed, relatives)
-    if not any(split.side(held_out=False)):
-        raise ConfigError("there is nothing to write: no problem was left for the service to hand out")
-    if eval_share and not split.holds_out:
-        whole = sum(1 for _ in split)
-        raise ConfigError(
-            f"an eval_share of {eval_share:g} of {whole} problems holds none out, as chains stay whole: "
-            "give a larger one, or 0 to train on all"
-        )
-    rows = write_rows(curriculum_rows(name, count, max_turns=max_turns), folder / "train.jsonl")
-    save_records(folder / "served.jsonl", split.side(held_out=False))
-    save_records(folder / "held_out.jsonl", split.side(held_out=True) if split.holds_out else ())
-    return {str(folder / "train.jsonl"): rows} | _write_evaluation(split, folder, bins, max_turns=max_turns)
+    bins, split = _bins(eval_bins), Split(records, eval_share, seed, relatives)
+    split.check("there is nothing to write: no problem was left for the service to hand out")
+    names = (_TRAIN, "served.jsonl", "held_out.jsonl", *_evaluation(eval_share))
+    with dataset_folder(folder, names) as scratch:
+        rows = write_rows(curriculum_rows(name, count, max_turns=max_turns), scratch / _TRAIN)
+        for beside, held_out in (("served.jsonl", False), ("held_out.jsonl", True)):
+            save_records(scratch / beside, split.side(held_out=held_out))
+        return {str(Path(folder) / _TRAIN): rows} | _evaluate(split, scratch, folder, bins, max_turns=max_turns)
 
 
-def _apart(records: Iterable[Problem | Chain], folder: Path) -> Iterable[Problem | Chain]:
-    """Records of a file in the folder that is written to are read before one of its files takes their place."""
-    if isinstance(records, Stored) and records.path.resolve().parent == folder.resolve():
-        return list(records)
-    return records
+def _is_at(records: Iterable[Problem | Chain], path: Path) -> bool:
+    return isinstance(records, Stored) and records.path.resolve() == path.resolve()
 
 
 def _bins(name: str | Path | None) -> Bins | None:
     return load_bins(name) if name is not None else None
 
 
-def _write_evaluation(split: Split, folder: Path, bins: Bins | None, **more: Any) -> dict[str, int]:
-    path = folder / "eval.jsonl"
-    path.unlink(missing_ok=True)  # an earlier one would hold siblings of what is trained on
+def _evaluation(eval_share: float) -> tuple[str, ...]:
+    return (_EVAL,) if eval_share else ()
+
+
+def _evaluate(split: Split, scratch: Path, folder: str | Path, bins: Bins | None, **more: Any) -> dict[str, int]:
     if not split.holds_out:
         return {}
-    return {str(path): write_rows(problem_rows(split.side(held_out=True), bins=bins, **more), path)}
+    rows = problem_rows(split.side(held_out=True), bins=bins, **more)
+    return {str(Path(folder) / _EVAL): write_rows(rows, scratch / _EVAL)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Split:
         if not 0 <= eval_share < 1:
             raise ConfigError(f"eval_share is {eval_share}; it must be at least 0 and below 1")
         self._records = list(records) if isinstance(records, Iterator) else records
-        self._families = _Families()
+        self._families, self._share = _Families(), eval_share
         self._chosen = self._choose(eval_share, seed, relatives) if eval_share else set()
 
     def __iter__(self) -> Iterator[tuple[Problem, bool]]:
@@ -77,6 +78,28 @@ class Split:
     def holds_out(self) -> bool:
         """Whether any problem is held out."""
         return bool(self._chosen)
+
+    def check(self, nothing: str) -> None:
+        """See that there is something to train on, and to evaluate on if that was asked for.
+
+        Args:
+            nothing: What to say if there is no problem at all.
+
+        Raises:
+            ConfigError: There is not.
+        """
+        if not any(True for _ in self):
+            raise ConfigError(nothing)
+        if self._share and not self.holds_out:
+            self._refuse("holds none out", "a larger one, or 0 to train on all")
+        if not any(self.side(held_out=False)):
+            self._refuse("leaves none to train on", "a smaller one")
+
+    def _refuse(self, fault: str, instead: str) -> NoReturn:
+        count = sum(1 for _ in self)
+        raise ConfigError(
+            f"an eval_share of {self._share:g} of {count} problems {fault}, as chains stay whole: give {instead}"
+        )
 
     def side(self, *, held_out: bool) -> Iterator[Problem]:
         """Hand out the problems of one side."""

@@ -104,9 +104,11 @@ def export(
 
 def _write(output: Path, rows: Callable[[Any], Iterable[Mapping[str, Any]]]) -> dict[str, int]:
     from code_envs.integrations import openrlhf_data as data
+    from code_envs.integrations.dataset_folder import dataset_folder
 
-    file = output / "train.jsonl"
-    return {str(file): data.write_rows(rows(data), file)}
+    file = "train.jsonl"
+    with dataset_folder(output, [file]) as scratch:
+        return {str(output / file): data.write_rows(rows(data), scratch / file)}
 
 
 def _from_problems(source: Path, output: Path, **settings: Any) -> dict[str, int]:

@@ -55,12 +55,12 @@ READERS: dict[str, Callable[[Path, Path], object]] = {
     "resume": lambda run, _: generate(run, load_config(run), resume=True),
     "report": lambda run, _: write_report(run),
     "card": lambda run, _: describe_run(run),
-    "export": lambda run, out: export_run(run, out, "jsonl", eval_share=0.2, seed=0),
+    "export": lambda run, out: export_run(run, out, "jsonl", eval_share=0.5, seed=0),
     "remeasure": lambda run, out: remeasure(
         stored_problems(run), Speechless(), out.with_name(f"{out.name}.jsonl"), attempts=1, resume=True
     ),
     "openrlhf": lambda run, out: write_dataset(
-        stored_problems(run), out, eval_share=0.2, labels="key", relatives=load_chains(run / "chains.jsonl")
+        stored_problems(run), out, eval_share=0.5, labels="key", relatives=load_chains(run / "chains.jsonl")
     ),
 }
 

@@ -1,12 +1,13 @@
 """Problems out to datasets and back."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
-from code_envs.errors import ConfigError, MissingExtra, ProblemError, UnknownName
+from code_envs.errors import ConfigError, MissingExtra, ProblemError, RunError, UnknownName
 from code_envs.integrations.huggingface_adapter import (
     COLUMNS,
     dataset_card,
@@ -134,7 +135,62 @@ def test_a_second_export_leaves_no_split_of_the_first(tmp_path):
     write(PROBLEMS, tmp_path, "jsonl", eval_share=0.2, seed=1)
     assert (tmp_path / "eval.jsonl").exists()
     write(PROBLEMS, tmp_path, "jsonl")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "train.jsonl"]
+    assert names(tmp_path) == ["README.md", "train.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "eval.jsonl", "README.md"])
+def test_what_no_export_has_written_stays(tmp_path, name):
+    (tmp_path / "proj" / "train").mkdir(parents=True)
+    for mine in (name, "train/run.py", "eval.parquet"):
+        (tmp_path / "proj" / mine).write_text("mine")
+    with pytest.raises(RunError, match=f"proj holds {name}, which no export has written. Give an empty"):
+        write(PROBLEMS, tmp_path / "proj", eval_share=0.2)
+    (tmp_path / "proj" / name).unlink()
+    for share in (0.2, 0.0):
+        write(PROBLEMS, tmp_path / "proj", eval_share=share)
+    assert names(tmp_path / "proj") == ["README.md", "eval.parquet", "train", "train.jsonl"]
+    assert (tmp_path / "proj" / "train" / "run.py").read_text() == "mine"
+
+
+def test_a_failed_export_leaves_the_one_before(tmp_path):
+    def failing():
+        yield PROBLEMS[0]
+        raise OSError(28, "No space left on device")
+
+    class Records:
+        def __iter__(self):
+            return iter(PROBLEMS[:2]) if next(turns) < 2 else failing()
+
+    turns = itertools.count()
+    write(PROBLEMS, tmp_path, eval_share=0.2)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(RunError, match=f"cannot be written to {tmp_path}: .*No space left on device"):
+        write(Records(), tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_two_exports_do_not_meet(tmp_path):
+    class Records:
+        def __iter__(self):
+            if next(turns) == 2:
+                with pytest.raises(RunError, match="another process is at work"):
+                    write(PROBLEMS, tmp_path)
+            return iter(PROBLEMS)
+
+    turns = itertools.count()
+    write(Records(), tmp_path)
+    assert names(tmp_path) == ["README.md", "train.jsonl"]
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.01, "holds none out"), (0.99, "leaves none to train on")])
+def test_a_share_that_leaves_a_split_empty_is_refused(tmp_path, share, said):
+    with pytest.raises(ConfigError, match=f"{share} of .* {said}"):
+        write(PROBLEMS, tmp_path / "new", eval_share=share)
+    assert not (tmp_path / "new").exists()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 @pytest.mark.extra

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from code_envs import Problem, modes
 from code_envs.curricula import Sampler
 from code_envs.envs.single import CodeEnv
-from code_envs.errors import ConfigError, UnknownName
+from code_envs.errors import ConfigError, RunError, UnknownName
 from code_envs.integrations import openrlhf_data as data
 from code_envs.integrations.openrlhf_labels import find_problem, placeholder, read_label
 from code_envs.problem import Report, load_problems, save_records, stored_problems
@@ -62,10 +62,16 @@ def test_siblings_stay_on_one_side(problems, executor, tmp_path, labels):
 
 def test_a_run_may_be_exported_into_its_own_folder(problems, executor, tmp_path):
     save_records(tmp_path / "problems.jsonl", problems)
-    data.write_dataset(stored_problems(tmp_path), tmp_path, eval_share=0.34, labels="key")
-    assert sorted(one.key for one in load_problems(tmp_path)) == sorted(one.key for one in problems)
+    before = (tmp_path / "problems.jsonl").read_bytes()
+    for _ in range(2):
+        data.write_dataset(stored_problems(tmp_path), tmp_path, eval_share=0.34, labels="key")
+        assert (tmp_path / "problems.jsonl").read_bytes() == before
     rows = [*read(tmp_path / "train.jsonl"), *read(tmp_path / "eval.jsonl")]
-    assert [find_problem(read_label(row["label"]), executor) for row in rows] == list(load_problems(tmp_path))
+    found = {find_problem(read_label(row["label"]), executor).key for row in rows}
+    assert found == {problem.key for problem in problems}
+    with pytest.raises(RunError, match=r"holds problems\.jsonl, which no export has written"):
+        data.write_dataset(problems, tmp_path, labels="key")
+    assert (tmp_path / "problems.jsonl").read_bytes() == before
 
 
 def test_an_export_without_evaluation_leaves_no_older_one(problems, tmp_path):

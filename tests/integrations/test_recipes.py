@@ -271,7 +271,12 @@ def test_the_data_of_mixes_is_made(variant, commands):
         sources[name.upper()] = commands / f"{name}.jsonl"
         save_records(sources[name.upper()], problems[name == "real" :: 2])
     write_recipe(load_recipe("qwen2.5-0.5b", variant), commands / "run")
-    environment = {**os.environ, "MIX_SCALE": "0.00002", **{key: path.name for key, path in sources.items()}}
+    environment = {
+        **os.environ,
+        "MIX_SCALE": "0.00002",
+        "EVAL_SHARE": "0",
+        **{key: path.name for key, path in sources.items()},
+    }
     subprocess.run(
         ["bash", commands / "run" / "data.sh"], check=True, env=environment, capture_output=True, cwd=commands
     )
