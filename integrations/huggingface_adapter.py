@@ -19,6 +19,7 @@ import msgspec
 
 from code_envs.errors import MissingExtra, ProblemError, RunError, UnknownName
 from code_envs.integrations.dataset_folder import dataset_folder
+from code_envs.integrations.markdown import in_markdown
 from code_envs.integrations.splits import Split, split_problems
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem
@@ -304,7 +305,7 @@ class _Contents:
             _markdown("licence", named),
             _markdown("source", self._sources),
             "Siblings, the problems of one chain, are all in the same split.",
-            f"Programs under {', '.join(licences)} keep the licence of their source." if licences else "",
+            in_markdown(f"Programs under {', '.join(licences)} keep the licence of their source.") if licences else "",
             *(["", about] if about else []),
         ]
         return "\n".join(parts).rstrip() + "\n"
@@ -317,6 +318,7 @@ def _source(problem: Problem) -> str:
 
 def _markdown(heading: str, counts: Mapping[str, int]) -> str:
     rows = "".join(
-        f"| {name} | {count} |\n" for name, count in sorted(counts.items(), key=lambda row: (-row[1], row[0]))
+        f"| {in_markdown(name)} | {count} |\n"
+        for name, count in sorted(counts.items(), key=lambda row: (-row[1], row[0]))
     )
     return f"| {heading} | problems |\n|---|---:|\n{rows}"

@@ -142,6 +142,11 @@ ASKED = ModelConfig(model="alpha")
             "stdlib",
         ),
         (
+            {"teachers": ("a|b\n<c>",), "student": "pu|pil", "student_model": ASKED},
+            ("Teacher: a\\|b &lt;c&gt; (T=1", "by a\\|b &lt;c&gt;, strategy", "Student: pu\\|pil (T=1"),
+            "<c>",
+        ),
+        (
             {"teachers": ("procedural", "alpha")},
             ("by procedural and alpha,", "Teacher: alpha (T=1", "alpha began with pieces of stdlib."),
             "procedural began",

@@ -36,7 +36,7 @@ def check_ready(config: RunConfig) -> None:
     asked = [_model_of("teacher", name, TEACHERS, config.teacher_model) for name in config.teachers]
     _model_of("student", config.student, STUDENTS, config.student_model)
     if any(asked):
-        make_source(config.seeds, config.licence or None)
+        make_source(config.seeds, config.licence or None).draw(np.random.default_rng(config.seed))  # is there any?
     if any(asked) or config.varied_by:
         Instructions(config.templates or None)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from code_envs.errors import MissingExtra
+from code_envs.folders import replace_file
 from code_envs.models import RESPONSES, usage_of
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem
@@ -43,7 +44,7 @@ def write_report(folder: str | Path, rollouts: Sequence[Tally] = (), summary: Su
     facts = _facts(folder.resolve().name, summary or summarise(folder), rollouts)
     page = _render({**facts, "usage": usage_of(folder / RESPONSES)})
     path = folder / REPORT
-    path.write_text(page, encoding="utf-8")
+    replace_file(path, page)
     return path
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from code_envs.generation import RunConfig, begun
+from code_envs.integrations.markdown import in_markdown
 from code_envs.measure import BANDS
 from code_envs.models import RESPONSES, ModelConfig, usage_of
 from code_envs.problem import load_problems
@@ -52,7 +53,7 @@ def describe_run(folder: str | Path) -> str:
 
 
 def _made(config: RunConfig, when: str) -> Iterator[str]:
-    teachers, student = " and ".join(config.teachers), config.student
+    teachers, student = in_markdown(" and ".join(config.teachers)), in_markdown(config.student)
     yield (
         f"{config.chains} chains of at most {config.turns} turns by {teachers}, strategy {config.strategy}, seed "
         f"{config.seed}{f', begun at {when}' if when else ''}. "
@@ -63,12 +64,12 @@ def _made(config: RunConfig, when: str) -> Iterator[str]:
     writers = [name for name in config.teachers if name not in TEACHERS] if model else []
     if model and writers:
         yield f"Teacher: {_labels(model, writers)}."
-    if config.student_model and student not in STUDENTS:
-        yield f"Student: {_labels(config.student_model, [student])}."
+    if config.student_model and config.student not in STUDENTS:
+        yield f"Student: {_labels(config.student_model, [config.student])}."
     if model and config.varied_by:
         yield f"Problems after the first of each chain: {_labels(model, [config.varied_by])}."
     if writers:
-        yield f"{' and '.join(writers)} began with pieces of {config.seeds}."
+        yield in_markdown(f"{' and '.join(writers)} began with pieces of {config.seeds}.")
     if writers or config.varied_by:
         yield f"A draft could be mended {config.repairs} times."
         if config.constrain:
@@ -79,7 +80,7 @@ def _made(config: RunConfig, when: str) -> Iterator[str]:
 
 def _labels(shared: ModelConfig, names: Sequence[str]) -> str:
     """Models by name, each with the settings that they share."""
-    return " and ".join(msgspec.structs.replace(shared, model=name).label for name in names)
+    return in_markdown(" and ".join(msgspec.structs.replace(shared, model=name).label for name in names))
 
 
 def _filters(config: RunConfig) -> Iterator[str]:
@@ -87,8 +88,9 @@ def _filters(config: RunConfig) -> Iterator[str]:
     rules = [f"- pass rate from {low:g} to {high:g}", "- every problem passes its mode's validation"]
     if config.similarity is not None or config.against:
         near = f"similarity {config.similarity:g} or more" if (config.similarity or 1) < 1 else "equal in normal form"
-        rules.append(f"- no repetition ({near}) within the run{''.join(f', nor of {path}' for path in config.against)}")
-    rules += [f"- no item of {path}: shared words or syntax trees" for path in config.suites]
+        others = "".join(f", nor of {in_markdown(path)}" for path in config.against)
+        rules.append(f"- no repetition ({near}) within the run{others}")
+    rules += [f"- no item of {in_markdown(path)}: shared words or syntax trees" for path in config.suites]
     yield "\n".join(rules)
 
 
@@ -108,4 +110,4 @@ def _counted(rows: Sequence[tuple[str, dict[str, int]]]) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(str(cell).replace('|', '/') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(in_markdown(str(cell)) for cell in line)} |" for line in lines)

@@ -272,6 +272,16 @@ def test_a_mistake_is_told_before_the_folder_is_claimed(tmp_path, settings, said
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("text", "said"), [(None, "holds no Python files"), ("x = 1\n", "consecutive lines of code")])
+def test_seeds_without_code_are_told_before_the_folder_is_claimed(tmp_path, text, said):
+    (tmp_path / "seeds").mkdir()
+    if text:
+        (tmp_path / "seeds" / "short.py").write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        generate(tmp_path / "run", RunConfig(seeds=str(tmp_path / "seeds"), **ASKED))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_that_was_begun_goes_on_though_its_templates_are_gone(tmp_path):
     config = RunConfig(chains=2, templates="gone", **ASKED)
     made = generate(tmp_path / "run", config, make=scripted)

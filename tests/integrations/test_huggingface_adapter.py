@@ -117,6 +117,14 @@ def test_the_card_counts_what_is_in_it():
     assert "{split: eval, path: eval.jsonl}" in card
 
 
+def test_names_do_not_break_the_card():
+    lineage = Lineage(teacher="a|b\n<script>", origin="x|y:1", licence="<b>|c")
+    card = dataset_card({"train": [PROBLEMS[0].but(lineage=lineage)]})
+    for row in ("| a\\|b &lt;script&gt; | 1 |", "| x\\|y | 1 |", "| &lt;b&gt;\\|c | 1 |"):
+        assert row in card
+    assert "<" not in card
+
+
 def test_what_cannot_be_exported_is_refused(tmp_path):
     with pytest.raises(UnknownName, match="Did you mean 'parquet'"):
         write(PROBLEMS, tmp_path, "parquets")
