@@ -47,6 +47,8 @@ _FIND = "SELECT completion FROM responses WHERE key = ?"
 _KEEP = "INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?)"
 _PATIENCE = 60.0  # seconds that another process may hold the file
 _MOST_EARLIER = 10  # what SQLite attaches, as it is usually built
+_ASK_AGAIN = "Remove it, and go on with --resume: its replies are asked for again."
+_NAME_ANOTHER = f"Name a run in which models took part, or its {RESPONSES}."
 _AROUND = {  # faults of what is around the file, which may be whole
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -155,7 +157,7 @@ class FileStore:
             asked = ((key, self._file.execute(_FIND, (key,)).fetchone()) for key in keys)
             found = {key: row[0] for key, row in asked if row}
             for path, query in self._earlier.items():
-                with _explained(path):
+                with _explained(path, _NAME_ANOTHER):
                     missing = (key for key in keys if key not in found)
                     taken = [Row(*row) for key in missing for row in self._file.execute(query, (key,))]
                 with self._file:
@@ -263,8 +265,8 @@ def replies_of(path: str | Path) -> Path:
     own = path / RESPONSES if path.is_dir() else store_beside(path)
     file = own if own.is_file() else path
     if not file.is_file():
-        raise RunError(f"{path} holds no replies. Name a run in which models took part, or its {RESPONSES}.")
-    with _explained(file), closing(_open_to_read(file)) as store:
+        raise RunError(f"{path} holds no replies. {_NAME_ANOTHER}")
+    with _explained(file, _NAME_ANOTHER), closing(_open_to_read(file)) as store:
         store.execute(_FIND, ("",))
     return file
 
@@ -301,24 +303,27 @@ def _open(path: Path) -> sqlite3.Connection:
 def _attach(file: sqlite3.Connection, path: Path, name: str) -> str:
     """Make another store readable under a name; returns the query for a row of it."""
     query = f"SELECT {', '.join(Row._fields)} FROM {name}.responses WHERE key = ?"
-    with _explained(path):
-        file.execute("ATTACH ? AS ?", (_read_only(path), name))
+    with _explained(path, _NAME_ANOTHER):
+        file.execute("ATTACH ? AS ?", (_to_read(path), name))
         file.execute(query, ("",))  # says so here if it is something else
     return query
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(_read_only(path), timeout=_PATIENCE, uri=True)
+    return sqlite3.connect(_to_read(path), timeout=_PATIENCE, uri=True)
 
 
-def _read_only(path: Path) -> str:
-    """The address of a store that is only read, such as that of a run in an archive or of a colleague.
+def _to_read(path: Path) -> str:
+    """The address of a store that is only read, maybe that of a run in an archive or of a colleague.
 
-    Even to read one SQLite makes files beside it, unless it hears that the store is complete and nobody changes it.
+    Even to read one SQLite makes files beside it, which go only with a connection that may write. Where it cannot
+    make any, it must hear that the store is complete and nobody changes it.
     """
-    log = path.with_name(f"{path.name}-wal")  # what is not in the store yet, where somebody writes or was killed
-    is_still = not os.access(path.parent, os.W_OK) and not log.exists()
-    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' * is_still}"
+    where, log = path.absolute().as_uri(), path.with_name(f"{path.name}-wal")
+    if os.access(path.parent, os.W_OK):
+        return f"{where}?mode={'rw' if os.access(path, os.W_OK) else 'ro'}"
+    is_complete = not log.exists() or not log.stat().st_size  # else somebody writes, or was killed
+    return f"{where}?mode=ro{'&immutable=1' * is_complete}"
 
 
 def _write_ahead(file: sqlite3.Connection) -> None:
@@ -339,8 +344,8 @@ def _write_ahead(file: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Say in one sentence what is wrong with a store, and what to do."""
+def _explained(path: Path, what_to_do: str = _ASK_AGAIN) -> Iterator[None]:
+    """Say in one sentence what is wrong with a store, and what to do if it is none."""
     try:
         yield
     except sqlite3.ProgrammingError:  # a fault of ours, such as a use after the end
@@ -351,10 +356,7 @@ def _explained(path: Path) -> Iterator[None]:
                 f"{path} cannot be used as a store of replies: {error}. See that its folder can be written to, "
                 "that the disk has room, and that no other process holds the file."
             ) from error
-        raise RunError(
-            f"{path} is no store of replies, or a damaged one: {error}. Remove it, and go on with --resume: "
-            "its replies are asked for again."
-        ) from error
+        raise RunError(f"{path} is no store of replies, or a damaged one: {error}. {what_to_do}") from error
 
 
 def _code(error: Exception) -> int:

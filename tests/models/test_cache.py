@@ -140,7 +140,9 @@ def test_an_earlier_store_that_is_none_is_named(tmp_path):
     with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other:
         other.execute("CREATE TABLE responses (key TEXT)")
     for name in ("text", "other.sqlite"):
-        with pytest.raises(RunError, match=f"{name} is no store of replies"):
+        with pytest.raises(
+            RunError, match=rf"{name} is no store of replies.*: [^.]*\. Name a run in which models took part"
+        ):
             FileStore(tmp_path / "new.sqlite", [tmp_path / name])
     with pytest.raises(RunError, match=r"none\.sqlite cannot be used as a store"):
         FileStore(tmp_path / "new.sqlite", [tmp_path / "none.sqlite"])
@@ -194,6 +196,8 @@ def test_replies_are_read_where_nothing_can_be_written(unprivileged):
     for name in (RESPONSES, f"{RESPONSES}-wal"):
         (path.parent / f"cut-{name}").write_bytes((open_path.parent / name).read_bytes())
     cut.close()
+    assert [row.calls for row in usage_of(replies_of(path.parent))] == [1]
+    assert not path.with_name(f"{RESPONSES}-wal").exists()  # which would look as if a run had been killed
     path.parent.chmod(0o555)
     give_up_rights()
     for use in (lambda: FileStore(path), lambda: replies_of(path.with_name(f"cut-{RESPONSES}"))):
