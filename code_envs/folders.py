@@ -19,6 +19,7 @@ __all__ = [
     "claimed",
     "cut_torn_line",
     "drafted",
+    "end_of_lines",
     "locked",
     "now",
     "read_toml",
@@ -89,14 +90,19 @@ def drafted(path: Path) -> Iterator[BinaryIO]:
 
 def cut_torn_line(path: Path) -> None:
     """Drop a last line without its end: it was being written when the process was killed."""
-    with path.open("rb+") as file:
+    os.truncate(path, end_of_lines(path))
+
+
+def end_of_lines(path: Path) -> int:
+    """Where the last line that has its end stops, in bytes; what follows is what :func:`cut_torn_line` drops."""
+    with path.open("rb") as file:
         end, newline = file.seek(0, os.SEEK_END), -1
         while end and newline < 0:
             start = max(0, end - _BLOCK)
             file.seek(start)
             newline = file.read(end - start).rfind(b"\n")
             end = start + newline + 1
-        file.truncate(end)
+    return end
 
 
 def now() -> str:

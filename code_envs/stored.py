@@ -78,8 +78,13 @@ class Stored(Sequence[RecordT], Generic[RecordT]):
                 yield record
 
 
-def read_records(path: Path, kind: type[RecordT]) -> Iterator[tuple[int, RecordT]]:
+def read_records(path: Path, kind: type[RecordT], until: int | None = None) -> Iterator[tuple[int, RecordT]]:
     """Read records one by one, each with the place in the file where its line begins.
+
+    Args:
+        path: JSON lines.
+        kind: What each line is.
+        until: The place in the file to stop at; its end if None.
 
     Raises:
         ProblemError: A line is no such record; names the file and the line.
@@ -88,6 +93,8 @@ def read_records(path: Path, kind: type[RecordT]) -> Iterator[tuple[int, RecordT
     start = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
+            if until is not None and start >= until:
+                return
             if line.strip():
                 yield start, _record(path, kind, number, line)
             start += len(line)

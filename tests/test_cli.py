@@ -316,6 +316,27 @@ def test_a_file_without_problems_is_not_valid(command, tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     done = command("validate", tmp_path / "empty.jsonl")
     assert (done.code, done.out) == (1, "There is no problem in it.\n")
+    words = ("measure", tmp_path / "empty.jsonl", "-o", tmp_path / "new" / "m.jsonl")
+    done = command(*words)
+    assert (done.code, done.out) == (1, "There is no problem in it.\n")
+    assert command(*words, "--json").document() == {"problems": 0, "attempts": 0, "file": None, "by_mode": []}
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.jsonl"]
+
+
+@pytest.mark.parametrize("student", [(), ("--student", "m", "--base-url", "http://127.0.0.1:9/v1")])
+def test_measure_leaves_a_file_of_something_else_alone(command, tmp_path, student):
+    (tmp_path / "weights.json").write_text('{"my":"weights"}')
+    done = command("measure", PROBLEMS / "deduction.jsonl", "-o", tmp_path / "weights.json", "--resume", *student)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "weights.json holds no measurements. Give another file." in done.err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"weights.json": '{"my":"weights"}'}
+
+
+def test_measure_makes_the_folder_of_its_file(command, tmp_path):
+    out = tmp_path / "new" / "folder" / "m.jsonl"
+    words = ("--student", "constant", "--attempts", 1, "-o", out, "--json")
+    assert command("measure", PROBLEMS / "deduction.jsonl", *words).document()["file"] == str(out)
+    assert [problem.measurements[-1].attempts for problem in load_problems(out)] == [1] * len(list(load_problems(out)))
 
 
 def test_validate_names_the_line_that_is_no_problem(command, tmp_path):

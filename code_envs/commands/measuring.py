@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -61,7 +61,7 @@ def measure(
 ) -> None:
     """Measure problems again, with the model that will be trained; can be killed at any moment and resumed."""
     from code_envs.generation import dated_problems
-    from code_envs.generation.remeasure import remeasure
+    from code_envs.generation.remeasure import check_file, remeasure
     from code_envs.measure import bands_for
     from code_envs.models import CachedModel, FileStore, make_model, replies_of, store_beside
     from code_envs.students import STUDENTS, ModelStudent, make_student
@@ -81,6 +81,12 @@ def measure(
         check_embedded("student", student, STUDENTS)
     refuse_idle(context, Need("a model as --student", config, _FOR_MODELS))
     given = dated_problems(problems)
+    if not given:
+        _print(given, output, attempts, as_json)
+        raise typer.Exit(1)
+    name = make_student(student).name if config is None else config.label
+    settings: dict[str, Any] = {"attempts": attempts, "seed": seed, "bands": bands_for() if stop_early else ()}
+    check_file(given, name, output, **settings, resume=resume)  # before there is a store of replies beside it
     console, done = stderr(), 0
 
     def tell(problem: Problem) -> None:
@@ -103,9 +109,7 @@ def measure(
             given,
             own,
             output,
-            attempts=attempts,
-            seed=seed,
-            bands=bands_for() if stop_early else (),
+            **settings,
             resume=resume,
             at_once=1 if config is None else max(1, concurrency // 8),
             on_problem=tell,
@@ -123,7 +127,12 @@ def _print(measured: Sequence[Problem], output: Path, attempts: int, as_json: bo
         made += problem.measurements[-1].attempts
     means = [mean_rate(str(mode), found) for mode, found in groups.items() if found]
     if as_json:
-        print_json({"problems": len(measured), "attempts": made, "file": str(output), "by_mode": means})
+        print_json(
+            {"problems": len(measured), "attempts": made, "file": str(output) if measured else None, "by_mode": means}
+        )
+        return
+    if not measured:
+        print("There is no problem in it.")
         return
     rows = [(mean.label, mean.problems, percent(mean.rate, mean.interval)) for mean in means]
     show_table(f"{output}", ["mode", ">problems", ">mean pass rate (95 % interval)"], rows)
