@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from code_envs.errors import ConfigError, RunError
+from code_envs.errors import CodeEnvsError, ConfigError, RunError
 
 __all__ = [
     "check_begun",
@@ -23,12 +24,14 @@ __all__ = [
     "locked",
     "now",
     "read_toml",
+    "refuse_mark",
     "replace_file",
     "to_toml",
 ]
 
 _LOCK = ".lock"
 _BLOCK = 1 << 16
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @contextmanager
@@ -89,13 +92,22 @@ def drafted(path: Path) -> Iterator[BinaryIO]:
 
 
 def cut_torn_line(path: Path) -> None:
-    """Drop a last line without its end: it was being written when the process was killed."""
+    """Drop a last line without its end: it was being written when the process was killed.
+
+    Raises:
+        RunError: The file begins with a byte order mark.
+    """
     os.truncate(path, end_of_lines(path))
 
 
 def end_of_lines(path: Path) -> int:
-    """Where the last line that has its end stops, in bytes; what follows is what :func:`cut_torn_line` drops."""
+    """Where the last line that has its end stops, in bytes; what follows is what :func:`cut_torn_line` drops.
+
+    Raises:
+        RunError: The file begins with a byte order mark.
+    """
     with path.open("rb") as file:
+        refuse_mark(path, file.read(4))
         end, newline = file.seek(0, os.SEEK_END), -1
         while end and newline < 0:
             start = max(0, end - _BLOCK)
@@ -125,10 +137,24 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         RunError: The file is not TOML.
     """
+    text = path.read_bytes()
+    refuse_mark(path, text)
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{path} is not TOML: {error}") from error
+
+
+def refuse_mark(path: Path, text: bytes, kind: type[CodeEnvsError] = RunError) -> None:
+    """Refuse what an editor has saved with a byte order mark, which nobody sees: neither JSON nor TOML has one.
+
+    Args:
+        path: The file.
+        text: What it holds, or how that begins.
+        kind: What to raise.
+    """
+    if text.startswith(_MARKS):
+        raise kind(f"{path} begins with a byte order mark. Save it as UTF-8 without one.")
 
 
 def check_begun(what: Path, found: Mapping[str, Any], wanted: Mapping[str, Any], other: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar, overload
 
 from code_envs.errors import ProblemError
+from code_envs.folders import refuse_mark
 from code_envs.record import Record
 
 __all__ = ["Stored", "read_records"]
@@ -95,6 +96,8 @@ def read_records(path: Path, kind: type[RecordT], until: int | None = None) -> I
         for number, line in enumerate(lines, 1):
             if until is not None and start >= until:
                 return
+            if number == 1:
+                refuse_mark(path, line, ProblemError)
             if line.strip():
                 yield start, _record(path, kind, number, line)
             start += len(line)

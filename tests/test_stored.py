@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from code_envs.errors import ProblemError
-from code_envs.folders import cut_torn_line, drafted
+from code_envs.errors import ProblemError, RunError
+from code_envs.folders import cut_torn_line, drafted, read_toml
 from code_envs.problem import Case, Mode, Problem, load_problems, save_records, stored_problems
 
 
@@ -76,6 +76,20 @@ def test_a_torn_line_is_cut_however_long_it_is(tmp_path, whole, torn):
     (tmp_path / "file").write_text(whole + torn)
     cut_torn_line(tmp_path / "file")
     assert (tmp_path / "file").read_text() == whole
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_named(tmp_path, encoding):
+    said = r"file begins with a byte order mark\. Save it as UTF-8 without one\.$"
+    (tmp_path / "file").write_text(f"{PROBLEMS[0].to_json()}\ntorn", encoding)
+    before = (tmp_path / "file").read_bytes()
+    with pytest.raises(ProblemError, match=said):
+        stored_problems(tmp_path / "file")
+    with pytest.raises(RunError, match=said):
+        cut_torn_line(tmp_path / "file")  # as a run that goes on does first
+    with pytest.raises(RunError, match=said):
+        read_toml(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == before
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
