@@ -6,7 +6,10 @@ or input; 130 interrupted.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -73,6 +76,7 @@ app.command("demo")(demo.demo)
 
 def main() -> None:
     """Run the command; errors that a user can mend are one sentence, never a traceback."""
+    _make_printable()
     try:
         app()
     except (ExecutorError, ModelError, ProposalFailed) as error:
@@ -84,6 +88,15 @@ def main() -> None:
             goes_on = "; a run goes on with the same command and --resume" if sys.argv[1:2] in _RESUMED else ""
             print(f"code-envs: interrupted{goes_on}", file=sys.stderr)
         raise
+
+
+def _make_printable() -> None:
+    """Let printing never fail: into a stream that the caller has closed, nor of a name that is no UTF-8."""
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:  # in this order each takes the number that is free, and no file of a run does
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does by itself
 
 
 def _fail(error: Exception, code: int) -> None:

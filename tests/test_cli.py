@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -380,6 +381,38 @@ def test_the_demo_leaves_a_run_and_can_be_repeated(command, tmp_path, monkeypatc
     assert "Answers that need no thought passed" in done.out
     done = command("demo", "-o", tmp_path / "demo", "--seed", 1)
     assert (done.code, "already holds a run" in done.err) == (2, True)
+
+
+# --- where it prints ----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--json",)])
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_what_the_caller_has_closed_is_not_printed_to(tmp_path, more, closed):
+    out = tmp_path / "m.jsonl"
+    words = ["measure", PROBLEMS / "deduction.jsonl", "--student", "constant", "--attempts", "1", "-o", out, *more]
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *COMMAND, *words], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, b"Traceback" in done.stderr) == (0, b"", False)
+    assert len(list(load_problems(out))) == len(list(load_problems(PROBLEMS / "deduction.jsonl")))
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *COMMAND, "list", *more], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.slow
+def test_names_that_are_no_utf_8_are_escaped(tmp_path):
+    run, out = (os.fsencode(tmp_path / name) + b"\xe9" for name in ("run", "m"))
+    words = ["--mode", "deduction", "--chains", "1", "--turns", "1", "--attempts", "1", "--keep", "0", "1", "-o", run]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([*COMMAND, "generate", *words], capture_output=True, check=False, env=environment)
+    assert (done.returncode, b"run\\udce9" in done.stdout) == (0, True), done.stderr
+    measure = [*COMMAND, "measure", run, "--student", "constant", "--attempts", "1", "-o", out, "--json"]
+    done = subprocess.run(measure, capture_output=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert os.fsencode(json.loads(done.stdout)["file"]) == out
+    assert len(list(load_problems(os.fsdecode(out)))) == 1
 
 
 # --- mistakes -----------------------------------------------------------------------------------

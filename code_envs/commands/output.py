@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -61,7 +62,12 @@ def check_name(kind: str, name: str, known: Iterable[str]) -> str:
 
 def print_json(document: object) -> None:
     """Print one JSON document; not-a-number becomes null."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+    try:
+        text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    except UnicodeEncodeError:  # a path that is no UTF-8: escaped, it can be opened by who reads it
+        known = json.loads(json.dumps(msgspec.to_builtins(document)), parse_constant=lambda _: None)
+        text = json.dumps(known, indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def stderr() -> Console:

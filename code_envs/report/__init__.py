@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from code_envs.errors import MissingExtra
-from code_envs.folders import replace_file
+from code_envs.folders import drafted
 from code_envs.models import RESPONSES, usage_of
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem
@@ -44,7 +44,8 @@ def write_report(folder: str | Path, rollouts: Sequence[Tally] = (), summary: Su
     facts = _facts(folder.resolve().name, summary or summarise(folder), rollouts)
     page = _render({**facts, "usage": usage_of(folder / RESPONSES)})
     path = folder / REPORT
-    replace_file(path, page)
+    with drafted(path) as file:
+        file.write(page.encode(errors="backslashreplace"))  # of a folder whose name is no UTF-8
     return path
 
 
