@@ -452,6 +452,29 @@ def test_mistakes_are_one_sentence(command, tmp_path, monkeypatch, words, said):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "generate --chains 1",
+        "demo",
+        f"measure {PROBLEMS / 'deduction.jsonl'} --student constant",
+        "export deduction --for openrlhf --count 1",
+        "recipe write qwen3-4b",
+        f"curriculum export easy {PROBLEMS / 'deduction.jsonl'} --steps 1 --batch-size 1",
+        "curriculum mix real-25k --source real=x",
+        "curriculum contests x",
+        "curriculum serve x",
+    ],
+)
+def test_an_empty_path_is_not_the_working_folder(command, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for empty in (["-o", ""], ["--output="]):
+        done = command(*words.split(), *empty)
+        assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+        assert "--output is empty. Give the path to write to." in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
 # What the tests below leave to be refused last: whatever is refused before is named in its stead.
 MODEL = ("--teacher", "m", "--student", "s", "--base-url", "u", "--seeds", "none")
 

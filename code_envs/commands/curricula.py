@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from code_envs.commands.output import AsJson, SeedOption, print_json, show_table, stderr
+from code_envs.commands.output import AsJson, SeedOption, output_option, print_json, show_table, stderr
 from code_envs.commands.serving import serve
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def export(
     preset: Name,
     problems: Problems,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file of JSON lines to write.")],
+    output: Annotated[Path, output_option("The file of JSON lines to write.")],
     steps: Steps,
     batch_size: Batch,
     repeat: Annotated[
@@ -276,7 +276,7 @@ def mix(
     preset: Name,
     *,
     source: Annotated[list[str], typer.Option("--source", help="NAME=PROBLEMS for each name in the mix.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file of JSON lines to write.")],
+    output: Annotated[Path, output_option("The file of JSON lines to write.")],
     scale: Annotated[float, typer.Option("--scale", help="Multiplies every count.")] = 1.0,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the mix's own.")] = None,
     as_json: AsJson = False,
@@ -305,7 +305,7 @@ def contests(
         typer.Argument(metavar="SOURCE", help="A file of rows, hf://datasets/… for files on the hub, or a name."),
     ],
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file of JSON lines to write.")],
+    output: Annotated[Path, output_option("The file of JSON lines to write.")],
     style: Annotated[
         str, typer.Option("--style", help="livecodebench, taco, deepcoder or kodcode; told by the columns.")
     ] = "",

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from code_envs.commands.generating import make_run
-from code_envs.commands.output import AsJson, SeedOption, legible, percent, print_json, show_table
+from code_envs.commands.output import AsJson, SeedOption, legible, output_option, percent, print_json, show_table
 
 if TYPE_CHECKING:
     from code_envs.generation import RunConfig
@@ -27,7 +25,7 @@ _BANDS = ((0, 2), (3, 5), (6, 9))
 
 def demo(
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.")] = Path("runs/demo"),
+    output: Annotated[Path, output_option("The run folder.")] = Path("runs/demo"),
     seed: SeedOption = 0,
     as_json: AsJson = False,
 ) -> None:

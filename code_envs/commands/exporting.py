@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from code_envs.commands.needs import Need, refuse_idle, was_given
-from code_envs.commands.output import AsJson, SeedOption, find_env, print_json, stderr
+from code_envs.commands.output import AsJson, SeedOption, find_env, output_option, print_json, stderr
 
 if TYPE_CHECKING:
     from code_envs.problem import Chain
@@ -32,7 +32,7 @@ def export(
     source: Annotated[
         str, typer.Argument(metavar="RUN", help="A run folder; for a trainer also a file of problems, or an ENV.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The dataset folder.")],
+    output: Annotated[Path, output_option("The dataset folder.")],
     target: Annotated[str, typer.Option("--for", help="Who reads it: huggingface or openrlhf.")] = "huggingface",
     kind: Annotated[str, typer.Option("--format", help="jsonl, parquet or hf; for huggingface.")] = "jsonl",
     eval_share: Annotated[float, typer.Option("--eval-share", help="The share that goes into a split eval.")] = 0.0,

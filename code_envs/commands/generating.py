@@ -24,7 +24,7 @@ from code_envs.commands.models import (
     model_config,
 )
 from code_envs.commands.needs import Need, refuse_idle
-from code_envs.commands.output import AsJson, SeedOption, check_name, print_json, show_table, stderr
+from code_envs.commands.output import AsJson, SeedOption, check_name, output_option, print_json, show_table, stderr
 from code_envs.commands.progress import telling
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _FOR_ENGINES = ("teacher_engines", "student_engines", "tensor_parallel", "engine
 def generate(
     context: typer.Context,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.")],
+    output: Annotated[Path, output_option("The run folder.")],
     mode: Annotated[list[str] | None, typer.Option("--mode", help="A mode; all four if not given.")] = None,
     chains: Annotated[int, typer.Option("--chains", help="How many chains.")] = 20,
     turns: Annotated[int, typer.Option("--turns", help="Problems in a chain, at most.")] = 6,

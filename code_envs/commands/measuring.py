@@ -24,7 +24,7 @@ from code_envs.commands.models import (
     model_config,
 )
 from code_envs.commands.needs import Need, refuse_idle
-from code_envs.commands.output import AsJson, SeedOption, percent, print_json, show_table, stderr
+from code_envs.commands.output import AsJson, SeedOption, output_option, percent, print_json, show_table, stderr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def measure(
     context: typer.Context,
     *,
     problems: Annotated[Path, typer.Argument(metavar="PROBLEMS", help="Problems as JSON lines, or a run folder.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file of JSON lines to write.")],
+    output: Annotated[Path, output_option("The file of JSON lines to write.")],
     student: Annotated[str, typer.Option("--student", help="A model at the server, or a student by name.")] = "search",
     attempts: Annotated[int, typer.Option("--attempts", min=1, help="Attempts at each problem.")] = 32,
     base_url: BaseUrl = "",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from code_envs.errors import UnknownName
+from code_envs.errors import RunError, UnknownName
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +23,7 @@ __all__ = [
     "check_name",
     "find_env",
     "legible",
+    "output_option",
     "percent",
     "print_json",
     "show_table",
@@ -31,6 +33,17 @@ __all__ = [
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 EnvName = Annotated[str, typer.Argument(metavar="ENV", help="An environment: deduction, or code_envs/Deduction-v0.")]
+
+
+def output_option(about: str) -> Any:
+    """The option ``--output``; empty, as an unset variable of a shell leaves it, it would be the working folder."""
+    return typer.Option("--output", "-o", parser=_some_path, metavar="<path>", help=about)
+
+
+def _some_path(given: str) -> Path:
+    if not str(given):
+        raise RunError("--output is empty. Give the path to write to.")
+    return Path(given)
 
 
 def find_env(name: str) -> str:

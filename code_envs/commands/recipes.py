@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from code_envs.commands.output import AsJson, print_json, show_table, stderr
+from code_envs.commands.output import AsJson, output_option, print_json, show_table, stderr
 
 if TYPE_CHECKING:
     from code_envs.integrations.recipes import MemoryPlan, Recipe
@@ -80,7 +80,7 @@ def _show_memory(recipe: Recipe, plan: MemoryPlan) -> None:
 def write(
     name: Model,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
+    output: Annotated[Path, output_option("The folder to write to.")],
     variant: VariantOption = "real-25k-synthetic-20k",
     settings: SetOption = None,
     as_json: AsJson = False,

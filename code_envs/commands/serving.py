@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from code_envs.commands.output import AsJson, stderr
+from code_envs.commands.output import AsJson, output_option, stderr
 
 if TYPE_CHECKING:
     from code_envs.integrations.ray_service import ServiceClient
@@ -26,7 +26,7 @@ def serve(
         typer.Argument(metavar="-- COMMAND", help="What to run meanwhile; the service stops when it has ended."),
     ] = None,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder that its state is kept in.")],
+    output: Annotated[Path, output_option("The folder that its state is kept in.")],
     name: Annotated[str, typer.Option("--name", help="What agents find it by.")] = "code-envs-curriculum",
     namespace: Annotated[str, typer.Option("--namespace", help="Ray's namespace.")] = "code-envs",
     address: Annotated[
