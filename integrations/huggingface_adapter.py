@@ -19,10 +19,10 @@ import msgspec
 
 from code_envs.errors import MissingExtra, ProblemError, RunError, UnknownName
 from code_envs.integrations.dataset_folder import dataset_folder
-from code_envs.integrations.markdown import in_markdown
 from code_envs.integrations.splits import Split, split_problems
 from code_envs.modes import prompt, rules
 from code_envs.problem import Chain, Mode, Problem
+from code_envs.report.markdown import in_markdown
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features

@@ -16,6 +16,7 @@ SIBLINGS = ("curricula", "integrations", "benchmarks")
 # Downward only: a module may import those that stand before it, and its own package.
 ORDER = (
     "errors",
+    "syntax",
     "folders",
     "hashes",
     "codec",

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from code_envs.generation import RunConfig, begun
-from code_envs.integrations.markdown import in_markdown
 from code_envs.measure import BANDS
 from code_envs.models import RESPONSES, ModelConfig, usage_of
 from code_envs.problem import load_problems
+from code_envs.report.markdown import in_markdown
 from code_envs.report.numbers import BINS, rates
 from code_envs.report.summary import summarise
 from code_envs.students import STUDENTS
