@@ -46,7 +46,7 @@ class Ledger:
         self.broken, self._saved = "", 0
         try:
             self.state: dict[str, Any] | None = self._read_state()
-            self.number = int(self.state["number"]) if self.state else 0
+            self.number = self.state["number"] if self.state else 0
             self.siblings = {problem.key: problem for problem in self._read_siblings()}
         except BaseException:
             self._held.close()
@@ -58,9 +58,11 @@ class Ledger:
             return None
         try:
             state: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict)
-            return state
         except msgspec.DecodeError as error:
             raise RunError(f"{path} was changed and cannot be read: {error}. Give another folder.") from error
+        if not {"number", "tickets"} <= state.keys() or not isinstance(state["number"], int):
+            raise RunError(f"{path} is no state of a curriculum's service. Give another folder.")
+        return state
 
     def _read_siblings(self) -> list[Problem]:
         path = self.folder / SIBLINGS

@@ -460,6 +460,12 @@ def test_a_folder_in_use_and_one_of_another_service_are_refused(service, tmp_pat
     (tmp_path / "notes" / "mine.txt").write_text("x")
     with pytest.raises(RunError, match=f"no {STATE}"):
         service(tmp_path / "notes")
+    for other in ('{"my": "state"}', '{"number": 1}', '{"number": "one", "tickets": {}}'):
+        (tmp_path / "notes" / STATE).write_text(other)
+        (tmp_path / "notes" / "siblings.jsonl").write_text("my list")
+        with pytest.raises(RunError, match="is no state of a curriculum's service"):
+            service(tmp_path / "notes")
+        assert (tmp_path / "notes" / "siblings.jsonl").read_text() == "my list"
     service(tmp_path / "state", settings=OnlineSettings(**{**_changed(), "workers": 2, "timeout": 9.0}))
 
 
