@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -29,6 +29,7 @@ _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 _PAUSES = 60.0  # seconds that a request may spend waiting between tries
 _REJECTIONS = (400, 413, 422)  # may be about this request alone, such as a prompt that is too long
 _PROBE: Message = {"role": "user", "content": "Say yes."}
+_MOST_TOKENS = 10**12  # more than any reply has; as many replies as one likes can be added up
 _SILENCE = 4  # timeouts in a row after which the server is asked something short; the first before any answer
 
 
@@ -75,14 +76,14 @@ class OpenAIModel(LoopedModel):
             await self._probe(request, lambda: _settings(request) in self._taken)
             return Completion(text="", finish=Finish.REJECTED, note=reply.text)
         self._taken.add(_settings(request))
-        return _completion(reply, time.monotonic() - start)
+        return msgspec.structs.replace(reply, seconds=time.monotonic() - start)
 
-    async def _in_time(self, request: Request) -> Any:
+    async def _in_time(self, request: Request) -> Completion | _Rejection:
         # the client tries a timeout again as often as anything else: twice is enough
         async with asyncio.timeout(2 * self.config.timeout + _PAUSES):
             return await self._try(request)
 
-    async def _try(self, request: Request) -> Any:
+    async def _try(self, request: Request) -> Completion | _Rejection:
         """The server's reply, or why it takes no such request."""
         import openai
 
@@ -99,7 +100,7 @@ class OpenAIModel(LoopedModel):
             if error.status_code not in _REJECTIONS:
                 raise ModelError(f"{where} answers {text}") from error
             return _Rejection(text)
-        except (openai.OpenAIError, ValueError) as error:
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
             raise ModelError(f"{where} does not speak OpenAI's protocol: {_short(str(error))}") from error
 
     @property
@@ -124,15 +125,14 @@ class OpenAIModel(LoopedModel):
             self._taken.add(_settings(request))
             self._silent = 0
 
-    async def _ask(self, request: Request) -> Any:
+    async def _ask(self, request: Request) -> Completion:
         """Send a request, and again where the reply cannot be read."""
+        create = self._client.chat.completions.with_raw_response.create  # the client makes objects of anything
         for attempt in range(self._retries + 1):
             try:
-                reply = await self._client.chat.completions.create(**_body(self.config.model, request))
-                if getattr(reply, "choices", None) and getattr(reply.choices[0], "message", None):
-                    return reply
-                fault = ValueError(f"a reply without choices: {_short(str(reply))}")
-            except ValueError as error:  # bad JSON, also where the client passes it on
+                reply = await create(**_body(self.config.model, request))
+                return _completion(json.loads(reply.content))
+            except (ValueError, RecursionError) as error:  # the latter where JSON is nested without end
                 fault = error
             if attempt < self._retries:
                 await asyncio.sleep(self._backoff * 2**attempt)
@@ -198,20 +198,58 @@ def _grammar(request: Request) -> dict[str, Any]:
     return {"grammar": grammar, "structured_outputs": {"grammar": grammar}, "ebnf": grammar}
 
 
-def _completion(reply: Any, seconds: float) -> Completion:
-    """Take over what is of use; every field comes from a server and may be missing."""
-    choice, usage = reply.choices[0], getattr(reply, "usage", None)
-    refusal = getattr(choice.message, "refusal", None)
-    finish = Finish.REFUSED if refusal else _FINISHES.get(str(choice.finish_reason), Finish.STOP)
-    text = choice.message.content if isinstance(choice.message.content, str) else ""
-    return Completion(
-        text=text.encode("utf-8", "replace").decode(),
-        finish=finish,
-        note=_short(str(refusal)) if refusal else "",
-        prompt_tokens=int(getattr(usage, "prompt_tokens", 0) or 0),
-        completion_tokens=int(getattr(usage, "completion_tokens", 0) or 0),
-        seconds=seconds,
-    )
+def _completion(reply: Any) -> Completion:
+    """Take over what is of use; a server may leave out or confuse anything.
+
+    Raises:
+        ValueError: There is no message, or none that can be read.
+    """
+    match reply:
+        case {"choices": [{"message": {} as message} as choice, *_]}:
+            refusal = message.get("refusal")
+            finish = _FINISHES.get(str(choice.get("finish_reason")), Finish.STOP)
+            return Completion(
+                text=_text(message.get("content")).encode("utf-8", "replace").decode(),
+                finish=Finish.REFUSED if refusal else finish,
+                note=_short(str(refusal)) if refusal else "",
+                prompt_tokens=_tokens(reply, "prompt_tokens"),
+                completion_tokens=_tokens(reply, "completion_tokens"),
+            )
+        case _:
+            raise ValueError(f"a reply without a message: {_short(str(reply))}")
+
+
+def _text(content: Any) -> str:
+    match content:
+        case None:
+            return ""
+        case str():
+            return content
+        case list():
+            return "".join(map(_part, content))
+        case _:
+            raise ValueError(f"a message that is no text: {_short(str(content))}")
+
+
+def _part(part: Any) -> str:
+    """The text of a part of a message; thoughts and whatever else there is have none."""
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return text
+        case {"type": str(kind)} if kind != "text":
+            return ""
+        case _:
+            raise ValueError(f"a part of a message that cannot be read: {_short(str(part))}")
+
+
+def _tokens(reply: Mapping[str, Any], name: str) -> int:
+    """A count, 0 where it cannot be one: it is a statistic, and must not stop a run."""
+    usage = reply.get("usage")
+    try:
+        count = int(usage[name])
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return 0
+    return count if 0 <= count <= _MOST_TOKENS else 0
 
 
 def _short(text: str) -> str:

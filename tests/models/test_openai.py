@@ -111,8 +111,18 @@ def test_no_more_are_under_way_than_allowed(model_server, ask):
         {"body": b"[1, 2]"},
         {"body": b'"text"'},
         {"body": b"<html>gateway</html>"},
+        {"body": b'{"choices": ' + b"[" * 10**5 + b"]" * 10**5 + b"}"},
+        {"body": b'{"choices": [{"message": "hello"}]}'},
+        {"body": b'{"choices": {"0": {"message": {"content": "hello"}}}}'},
+        {"body": b'{"choices": [{"message": {"content": 5}}]}'},
+        {"body": b'{"choices": [{"message": {"content": {"type": "text", "text": "hello"}}}]}'},
+        {"body": b'{"choices": [{"message": {"content": ["hello"]}}]}'},
+        {"body": b'{"choices": [{"message": {"content": [{"type": "text", "text": 5}]}}]}'},
     ],
-    ids=["429", "500", "503", "bad json", "cut", "no choices", "null", "list", "text", "html"],
+    ids=[
+        *("429", "500", "503", "bad json", "cut", "no choices", "null", "list", "text", "html"),
+        *("nested", "message", "choices", "number", "part", "texts", "no text"),
+    ],
 )
 def test_what_may_pass_is_tried_again(model_server, ask, fault):
     model_server.script = lambda body, number: model_server.raw(**fault) if number <= 2 else "there"
@@ -129,8 +139,11 @@ def test_what_may_pass_is_tried_again(model_server, ask, fault):
         ({"status": 402, "body": b'{"error": {"message": "no credit"}}'}, "answers 402: .*no credit"),
         ({"status": 404, "body": b'{"error": {"message": "no model"}}'}, "answers 404: .*no model"),
         ({"body": b"<html>gateway</html>"}, "does not speak OpenAI's protocol"),
+        ({"body": b'{"choices": [{"message": "hello"}]}'}, "does not speak OpenAI's protocol: .* message.*'hello'"),
+        ({"body": b'{"choices": [{"message": {"content": 5}}]}'}, "does not speak OpenAI's protocol: .* no text: 5"),
+        ({"body": b"[" * 10**5}, "does not speak OpenAI's protocol"),
     ],
-    ids=["429", "500", "401", "402", "404", "html"],
+    ids=["429", "500", "401", "402", "404", "html", "message", "number", "nested"],
 )
 def test_a_server_that_keeps_failing_is_an_error_in_words(model_server, ask, fault, said):
     model_server.script = lambda body, number: model_server.raw(**fault)
@@ -216,6 +229,43 @@ def test_cut_and_refused_replies_say_so(model_server, ask):
     body = b'{"choices": [{"finish_reason": "stop", "message": {"content": null, "refusal": "I cannot."}}]}'
     model_server.script = lambda _, number: model_server.raw(body=body)
     assert (ask()[0].finish, ask()[0].text, ask()[0].note) == (Finish.REFUSED, "", "I cannot.")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ('[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]', "ab"),
+        ('[{"type": "thinking", "thinking": []}, {"type": "text", "text": "b"}]', "b"),
+        ("[]", ""),
+        ("null", ""),
+        (r'"\ud800!"', "?!"),
+    ],
+    ids=["parts", "thoughts", "none", "null", "surrogate"],
+)
+def test_the_text_of_a_message_is_read_in_each_of_its_forms(model_server, ask, content, text):
+    body = f'{{"choices": [{{"finish_reason": "stop", "message": {{"content": {content}}}}}]}}'
+    model_server.script = lambda _, number: model_server.raw(body=body.encode())
+    (completion,) = ask(retries=0)
+    assert (completion.text, completion.finish) == (text, Finish.STOP)
+
+
+@pytest.mark.parametrize(
+    ("count", "read"),
+    [('"12"', 12), ("12.0", 12), ('"n/a"', 0), ("{}", 0), ("1e400", 0), ("NaN", 0), ("1" * 30, 0), ("-3", 0)],
+)
+def test_counts_of_tokens_that_cannot_be_are_none(model_server, ask, count, read):
+    usage = f'{{"prompt_tokens": {count}, "completion_tokens": {count}}}'
+    body = f'{{"choices": [{{"message": {{"content": "x"}}}}], "usage": {usage}}}'
+    model_server.script = lambda _, number: model_server.raw(body=body.encode())
+    (completion,) = ask(retries=0)
+    assert (completion.text, completion.prompt_tokens, completion.completion_tokens) == ("x", read, read)
+
+
+@pytest.mark.parametrize("usage", ["null", "5", '"none"', "[1]", "{}"])
+def test_a_reply_that_does_not_count_its_tokens_is_one(model_server, ask, usage):
+    body = f'{{"choices": [{{"message": {{"content": "x"}}}}], "usage": {usage}}}'
+    model_server.script = lambda _, number: model_server.raw(body=body.encode())
+    assert [(one.text, one.prompt_tokens) for one in ask(retries=0)] == [("x", 0)]
 
 
 def test_no_server_is_an_error_in_words():
