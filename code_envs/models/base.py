@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol, TypedDict, runtime_checkable
@@ -64,8 +65,10 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
             raise ConfigError(f"max_tokens is {self.max_tokens}; it must be at least 1")
-        if self.temperature is not None and self.temperature < 0:
-            raise ConfigError(f"temperature is {self.temperature}; it must not be negative")
+        if self.temperature is not None and not 0 <= self.temperature < math.inf:
+            raise ConfigError(f"temperature is {self.temperature}; give a number that is not negative")
+        if self.top_p is not None and not math.isfinite(self.top_p):
+            raise ConfigError(f"top_p is {self.top_p}; give a number")
         self.extra()
 
     def extra(self) -> dict[str, Any]:
@@ -98,8 +101,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if not self.model.strip():
             raise ConfigError("a model needs a name")
-        if self.timeout <= 0:
-            raise ConfigError(f"timeout is {self.timeout}; give seconds above 0")
+        if not 0 < self.timeout < math.inf:
+            raise ConfigError(f"timeout is {self.timeout}; give a number of seconds above 0")
 
     @property
     def label(self) -> str:

@@ -29,7 +29,7 @@ _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 _PAUSES = 60.0  # seconds that a request may spend waiting between tries
 _REJECTIONS = (400, 413, 422)  # may be about this request alone, such as a prompt that is too long
 _PROBE: Message = {"role": "user", "content": "Say yes."}
-_MOST_TOKENS = 10**12  # more than any reply has; as many replies as one likes can be added up
+_MOST_TOKENS = 10**9  # more than any reply has, and few enough to be added up in 64 bits
 _SILENCE = 4  # timeouts in a row after which the server is asked something short; the first before any answer
 
 

@@ -1,5 +1,6 @@
 """The client path, against a real HTTP server on loopback that misbehaves as servers do."""
 
+import math
 import threading
 
 import msgspec
@@ -297,10 +298,17 @@ def test_impossible_settings_are_refused():
         {"extra_body": '{"top_p": NaN}'},
         {"max_tokens": 0},
         {"temperature": -1.0},
+        {"temperature": math.nan},
+        {"temperature": math.inf},
+        {"top_p": math.nan},
+        {"top_p": -math.inf},
     ):
         with pytest.raises(ConfigError, match=next(iter(settings))):
             Sampling(**settings)
     with pytest.raises(ConfigError, match="concurrency"):
         OpenAIModel(ModelConfig(model="x"), concurrency=0)
+    for timeout in (0, math.nan, math.inf):
+        with pytest.raises(ConfigError, match=f"timeout is {timeout}; give a number of seconds above 0"):
+            ModelConfig(model="x", timeout=timeout)
     with pytest.raises(ConfigError, match="name"):
         ModelConfig(model=" ")
