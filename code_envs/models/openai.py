@@ -21,7 +21,7 @@ from code_envs.models.base import Completion, Constraint, Finish, Message, Model
 from code_envs.models.looped import LoopedModel
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from openai import APIStatusError, AsyncOpenAI
 
 __all__ = ["OpenAIModel"]
 
@@ -93,12 +93,11 @@ class OpenAIModel(LoopedModel):
         except openai.APITimeoutError as error:
             raise TimeoutError from error
         except openai.APIConnectionError as error:
-            raise ModelError(f"{where} cannot be reached: {error}. Start it, or check the URL.") from error
+            raise ModelError(f"{where} cannot be reached: {_cause(error)}. Start it, or check the URL.") from error
         except openai.APIStatusError as error:
-            said = error.message.removeprefix(f"Error code: {error.status_code} - ")
-            text = f"{error.status_code}: {_short(said)}"
+            text = f"{error.status_code}: {_short(_said(error)) or 'nothing more'}"
             if error.status_code not in _REJECTIONS:
-                raise ModelError(f"{where} answers {text}") from error
+                raise ModelError(f"{where} answers {text}{self._hint(error.status_code)}") from error
             return _Rejection(text)
         except (openai.OpenAIError, ValueError, RecursionError) as error:
             raise ModelError(f"{where} does not speak OpenAI's protocol: {_short(str(error))}") from error
@@ -106,6 +105,10 @@ class OpenAIModel(LoopedModel):
     @property
     def _where(self) -> str:
         return f"the server at {self._client.base_url}"
+
+    def _hint(self, status: int) -> str:
+        path = self._client.base_url.path.rstrip("/")
+        return "; the URL of most servers ends in /v1" if status == 404 and not path.endswith("/v1") else ""
 
     async def _probe(self, request: Request, is_fine: Callable[[], bool]) -> None:
         """Ask something short with the same settings, unless all is fine: maybe the server takes or answers nothing."""
@@ -244,7 +247,7 @@ def _part(part: Any) -> str:
 
 def _tokens(reply: Mapping[str, Any], name: str) -> int:
     """A count, 0 where it cannot be one: it is a statistic, and must not stop a run."""
-    usage = reply.get("usage")
+    usage: Any = reply.get("usage")
     try:
         count = int(usage[name])
     except (KeyError, OverflowError, TypeError, ValueError):
@@ -255,3 +258,19 @@ def _tokens(reply: Mapping[str, Any], name: str) -> int:
 def _short(text: str) -> str:
     text = " ".join(text.encode("utf-8", "replace").decode().split())
     return text if len(text) <= 200 else text[:200] + "…"
+def _said(error: APIStatusError) -> str:
+    """What the server says is wrong, in the forms of OpenAI, FastAPI and others; all of it where it has none."""
+    match error.body:
+        case {"error": {"message": str(text)}} | {"error": str(text)} | {"message": str(text)} | {"detail": str(text)}:
+            return text
+        case str(text):  # the client has unpacked it
+            return text
+        case _:
+            return error.response.text
+
+
+def _cause(error: Exception) -> str:
+    """Why there is no connection, without a full stop; the client itself says only that there is none."""
+    return (_short(str(error.__cause__ or "")) or _short(str(error))).rstrip(".")
+
+

@@ -269,9 +269,31 @@ def test_a_reply_that_does_not_count_its_tokens_is_one(model_server, ask, usage)
     assert [(one.text, one.prompt_tokens) for one in ask(retries=0)] == [("x", 0)]
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"detail": "Not Found"}', "Not Found"),
+        (b'{"error": {"message": "no model"}}', "no model"),
+        (b'{"error": "no model"}', "no model"),
+        (b'{"message": "no model", "object": "error"}', "no model"),
+        (b'{"detail": [{"msg": "odd"}]}', '{"detail": [{"msg": "odd"}]}'),
+        (b"404 page not found", "404 page not found"),
+        (b"", "nothing more"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1", "/"])
+def test_what_a_server_answers_is_told_with_a_hint_at_its_url(model_server, ask, body, said, path):
+    model_server.script = lambda _, number: model_server.raw(status=404, body=body)
+    model_server.url = model_server.url.replace("/v1", path)
+    with pytest.raises(ModelError) as caught:
+        ask()
+    hint = "" if path == "/v1" else "; the URL of most servers ends in /v1"
+    assert str(caught.value).endswith(f" answers 404: {said}{hint}")
+
+
 def test_no_server_is_an_error_in_words():
     with OpenAIModel(ModelConfig(model="tiny", base_url="http://127.0.0.1:9/v1"), retries=0) as model:
-        with pytest.raises(ModelError, match=r"http://127\.0\.0\.1:9/v1/ cannot be reached.*Start it"):
+        with pytest.raises(ModelError, match=r"http://127\.0\.0\.1:9/v1/ cannot be reached: [^.]+\. Start it"):
             model.complete([Request(messages=({"role": "user", "content": "x"},))])
         assert model.complete([]) == []
 
