@@ -428,15 +428,21 @@ def test_names_that_are_no_utf_8_are_escaped(tmp_path):
         (["generate", "--student", "serch", "-o", "x"], "Did you mean 'search'?"),
         (["generate", "--resume", "-o", "x"], "x is not a run folder"),
         (["generate", "--vary-with", "master", "-o", "x"], "varied_by is 'master'; name a model"),
-        (["generate", "--teacher", "m", "--base-url", "u", "--extra-body", "[]", "-o", "x"], "must be a JSON object"),
+        (
+            ["generate", "--teacher", "m", "--base-url", "http://u", "--extra-body", "[]", "-o", "x"],
+            "must be a JSON object",
+        ),
         (["generate", "--decontaminate", "none.jsonl", "-o", "x"], "none.jsonl cannot be read as a benchmark"),
         (["generate", "--against", "none", "-o", "x"], "No such file or directory: 'none'"),
         (["generate", "--teacher", "m", "--backend", "opnai", "-o", "x"], "Did you mean 'openai'?"),
         (["generate", "--student", "qwen", "-o", "x"], "A model needs its server: --base-url."),
         (["generate", "--teacher", "qwen", "-o", "x"], "A model needs its server: --base-url."),
-        (["generate", "--teacher", "m", "--base-url", "u", "--templates", "none", "-o", "x"], "no folder 'none'"),
         (
-            ["generate", "--teacher", "m", "--base-url", "u", "--seeds", "none", "-o", "x"],
+            ["generate", "--teacher", "m", "--base-url", "http://u", "--templates", "none", "-o", "x"],
+            "no folder 'none'",
+        ),
+        (
+            ["generate", "--teacher", "m", "--base-url", "http://u", "--seeds", "none", "-o", "x"],
             "'none' is no source of seeds",
         ),
         (["measure", "none.jsonl", "-o", "x"], "No such file or directory: 'none.jsonl'"),
@@ -476,7 +482,7 @@ def test_an_empty_path_is_not_the_working_folder(command, tmp_path, monkeypatch,
 
 
 # What the tests below leave to be refused last: whatever is refused before is named in its stead.
-MODEL = ("--teacher", "m", "--student", "s", "--base-url", "u", "--seeds", "none")
+MODEL = ("--teacher", "m", "--student", "s", "--base-url", "http://u", "--seeds", "none")
 
 
 @pytest.mark.parametrize(
@@ -488,11 +494,11 @@ MODEL = ("--teacher", "m", "--student", "s", "--base-url", "u", "--seeds", "none
             "--repairs needs a model as --teacher or --vary-with; --in-flight needs --engine ray",
         ),
         ("--teacher-extra-body {}", "--teacher-extra-body needs a model as --teacher"),
-        ("--teacher procedural --vary-with m --base-url u --seeds a", "--seeds needs a model as --teacher\n"),
-        ("--teacher m --base-url u --student-url v", "--student-url needs a model as --student"),
-        ("--extra-body {} --timeout 5 --base-url u", "--base-url, --extra-body, --timeout need a model\n"),
-        ("--teacher m --base-url u --plant-faults --mode induction", "--plant-faults needs --mode fuzzing"),
-        ("--teacher m --base-url u --engine-args {}", "--engine-args needs --engine ray and --backend vllm"),
+        ("--teacher procedural --vary-with m --base-url http://u --seeds a", "--seeds needs a model as --teacher\n"),
+        ("--teacher m --base-url http://u --student-url http://v", "--student-url needs a model as --student"),
+        ("--extra-body {} --timeout 5 --base-url http://u", "--base-url, --extra-body, --timeout need a model\n"),
+        ("--teacher m --base-url http://u --plant-faults --mode induction", "--plant-faults needs --mode fuzzing"),
+        ("--teacher m --base-url http://u --engine-args {}", "--engine-args needs --engine ray and --backend vllm"),
     ],
 )
 def test_generate_refuses_options_that_would_have_no_effect(command, tmp_path, words, said):
@@ -506,7 +512,8 @@ def test_generate_refuses_options_that_would_have_no_effect(command, tmp_path, w
     "words",
     [
         "--repairs 1 --constrain grammar --plant-faults --licence MIT --teacher-effort low --teacher-tokens 9",
-        "--student-url v --student-temperature 0 --extra-body {} --student-extra-body {} --timeout 5 --concurrency 2",
+        "--student-url http://v --student-temperature 0 --extra-body {} --student-extra-body {} --timeout 5",
+        "--concurrency 2",
         "--vary-with n --mode fuzzing --plant-faults",
     ],
 )
@@ -526,7 +533,10 @@ def test_what_is_the_default_or_stands_in_the_environment_is_not_refused(command
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("measure {} --base-url u --student-effort low", "--base-url, --student-effort need a model as --student"),
+        (
+            "measure {} --base-url http://u --student-effort low",
+            "--base-url, --student-effort need a model as --student",
+        ),
         ("measure {} --student qwen", "A model needs its server: --base-url."),
         ("export {} --curriculum soft --max-turns 3", "--curriculum, --max-turns need --for openrlhf"),
         ("export {} --private", "--private needs --push"),

@@ -79,6 +79,7 @@ def model_config(
         UnknownName: There is no such backend.
     """
     from code_envs.models import BACKENDS, ModelConfig, Sampling
+    from code_envs.models.openai import api_key
 
     embedded = set(known)
     models = [name for name in names if name not in embedded]
@@ -90,6 +91,8 @@ def model_config(
         for near in get_close_matches(name, embedded, n=1, cutoff=_NEAR):
             note = f"Note: {name!r} is taken for the name of a model. Did you mean {near!r}, which needs none?"
             stderr().print(note, markup=False, soft_wrap=True)
+    if backend == "openai":
+        api_key()  # here, since whatever asks for it later has begun a folder
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, reasoning_effort=effort, extra_body=extra_body)
     return ModelConfig(model=models[0], backend=backend, base_url=base_url, timeout=timeout, sampling=sampling)
 

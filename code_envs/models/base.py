@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from ipaddress import IPv4Address
 from typing import Any, Protocol, TypedDict, runtime_checkable
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,6 +18,38 @@ from code_envs.errors import ConfigError
 __all__ = ["Completion", "Constraint", "Finish", "Message", "Model", "ModelConfig", "OnDone", "Request", "Sampling"]
 
 _MAX_TOLD = 80  # characters of further fields in a model's label
+
+
+def check_url(url: str) -> str:
+    """Refuse the URL of a server that no request can be sent to.
+
+    Returns:
+        The URL without whitespace around it, such as what ends a line of a file of settings.
+
+    Raises:
+        ConfigError: It is no URL, or not one of HTTP.
+    """
+    url = url.strip()
+    if not url.lower().startswith(("http://", "https://")):
+        raise ConfigError(f"the server's URL is {url!r}; it must begin with http:// or https://")
+    try:
+        _check_address(url)
+    except ValueError as error:
+        raise ConfigError(f"the server's URL {url!r} cannot be used: {error}") from error
+    return url
+
+
+def _check_address(url: str) -> None:
+    parts = urlsplit(url)
+    if " " in url or not url.isprintable():
+        raise ValueError("it holds a space or a character that cannot be seen")
+    if not parts.hostname:
+        raise ValueError("it names no host")
+    parts.hostname.encode("idna")
+    if re.fullmatch(r"[0-9]+(\.[0-9]+){3}", parts.hostname):
+        IPv4Address(parts.hostname)
+    if parts.port == 0:  # others that are none are refused as they are read
+        raise ValueError("its port is 0")
 
 
 def read_object(name: str, text: str, example: str) -> dict[str, Any]:
@@ -103,6 +138,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError("a model needs a name")
         if not 0 < self.timeout < math.inf:
             raise ConfigError(f"timeout is {self.timeout}; give a number of seconds above 0")
+        if self.base_url and self.backend == "openai":  # another one leaves it alone
+            check_url(self.base_url)
 
     @property
     def label(self) -> str:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from code_envs.errors import ConfigError, MissingExtra, ModelError
-from code_envs.models.base import Completion, Constraint, Finish, Message, ModelConfig, Request, Sampling
+from code_envs.models.base import Completion, Constraint, Finish, Message, ModelConfig, Request, Sampling, check_url
 from code_envs.models.looped import LoopedModel
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
 
-__all__ = ["OpenAIModel"]
+__all__ = ["OpenAIModel", "api_key"]
 
 _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 _PAUSES = 60.0  # seconds that a request may spend waiting between tries
@@ -45,7 +45,7 @@ class OpenAIModel(LoopedModel):
         backoff: Seconds before the first retry of a reply that cannot be read; doubled each time.
 
     Raises:
-        ConfigError: A number is out of range.
+        ConfigError: A number is out of range, or the URL or the key cannot be used.
         MissingExtra: The client is not installed.
     """
 
@@ -160,12 +160,27 @@ def _client(config: ModelConfig, retries: int) -> AsyncOpenAI:
         from openai import AsyncOpenAI
     except ImportError as error:
         raise MissingExtra("openai", "openai") from error
-    return AsyncOpenAI(
-        base_url=config.base_url or os.environ.get("OPENAI_BASE_URL") or None,
-        api_key=os.environ.get("OPENAI_API_KEY") or "none",  # servers of one's own take any
-        timeout=config.timeout,
-        max_retries=retries,
-    )
+    url, key = config.base_url.strip() or os.environ.get("OPENAI_BASE_URL", "").strip(), api_key()
+    url = url and check_url(url)
+    try:
+        return AsyncOpenAI(base_url=url or None, api_key=key, timeout=config.timeout, max_retries=retries)
+    except Exception as error:  # of its HTTP library, which is another one from version to version
+        raise ConfigError(f"no client can be made for {url or 'the default server'}: {_short(str(error))}") from error
+
+
+def api_key() -> str:
+    """The key of ``OPENAI_API_KEY``; a server of one's own takes any.
+
+    Raises:
+        ConfigError: No request can carry it; the message does not show it.
+    """
+    key = os.environ.get("OPENAI_API_KEY", "").strip()  # a file of settings may leave the end of its line
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            "OPENAI_API_KEY holds a character that no key has, such as a line ending or a letter outside ASCII; "
+            "set it again"
+        )
+    return key or "none"
 
 
 def _body(model: str, request: Request) -> dict[str, Any]:
@@ -255,9 +270,6 @@ def _tokens(reply: Mapping[str, Any], name: str) -> int:
     return count if 0 <= count <= _MOST_TOKENS else 0
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.encode("utf-8", "replace").decode().split())
-    return text if len(text) <= 200 else text[:200] + "…"
 def _said(error: APIStatusError) -> str:
     """What the server says is wrong, in the forms of OpenAI, FastAPI and others; all of it where it has none."""
     match error.body:
@@ -274,3 +286,6 @@ def _cause(error: Exception) -> str:
     return (_short(str(error.__cause__ or "")) or _short(str(error))).rstrip(".")
 
 
+def _short(text: str) -> str:
+    text = " ".join(text.encode("utf-8", "replace").decode().split())
+    return text if len(text) <= 200 else text[:200] + "…"

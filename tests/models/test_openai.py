@@ -1,17 +1,22 @@
 """The client path, against a real HTTP server on loopback that misbehaves as servers do."""
 
 import math
+import re
+import sys
 import threading
+from pathlib import Path
 
 import msgspec
 import pytest
 
 pytest.importorskip("openai", reason="pip install -e '.[openai]'")
 
+from code_envs.cli import main
 from code_envs.errors import ConfigError, ModelError
 from code_envs.models import Constraint, Finish, ModelConfig, OpenAIModel, Request, Sampling, make_model
 
 pytestmark = pytest.mark.extra
+PROBLEMS = Path(__file__).parents[1] / "problems" / "deduction.jsonl"
 NOW = (("retry-after-ms", "1"),)
 
 
@@ -289,6 +294,74 @@ def test_what_a_server_answers_is_told_with_a_hint_at_its_url(model_server, ask,
         ask()
     hint = "" if path == "/v1" else "; the URL of most servers ends in /v1"
     assert str(caught.value).endswith(f" answers 404: {said}{hint}")
+
+
+BAD_URLS = [
+    ("http://127.0.0.1:99999/v1", "cannot be used: Port out of range"),
+    ("http://127.0.0.1:first/v1", "cannot be used: Port could not be cast"),
+    ("http://127.0.0.1:0/v1", "cannot be used: its port is 0"),
+    ("http://[::1/v1", "cannot be used: Invalid IPv6 URL"),
+    ("http://1.2.3.999/v1", "cannot be used: .*999"),
+    ("http://a..b/v1", "cannot be used"),
+    ("http:///v1", "cannot be used: it names no host"),
+    ("http://my host/v1", "cannot be used: it holds a space"),
+    ("127.0.0.1:8801/v1", "must begin with http:// or https://"),
+    ("localhost:8801/v1", "must begin with http:// or https://"),
+]
+
+
+@pytest.mark.parametrize(("url", "said"), BAD_URLS)
+def test_what_is_no_url_of_a_server_is_refused_at_once(monkeypatch, url, said):
+    with pytest.raises(ConfigError, match=f"{re.escape(repr(url))}.*{said}"):
+        ModelConfig(model="tiny", base_url=url)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(ConfigError, match=f"{re.escape(repr(url))}.*{said}"):
+        OpenAIModel(ModelConfig(model="tiny"))
+    assert ModelConfig(model="tiny", base_url=url, backend="vllm").base_url == url  # which asks no server
+
+
+BAD_KEYS = ["sk-abc\r\nB=2", "sk-ábc", "sk-a\tbc"]
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
+def test_a_key_that_no_request_can_carry_is_refused_and_not_shown(monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY holds a character") as caught:
+        OpenAIModel(ModelConfig(model="tiny"))
+    assert "sk-" not in str(caught.value)
+
+
+def test_what_ends_the_line_of_a_file_of_settings_is_no_part_of_them(model_server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-abc\r")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{model_server.url}\r")
+    for url in ("", f"{model_server.url}\r"):
+        with OpenAIModel(ModelConfig(model="tiny", base_url=url), retries=0) as model:
+            (completion,) = model.complete([Request(messages=({"role": "user", "content": "x"},))])
+        assert completion.text == "hello"
+
+
+@pytest.mark.parametrize("words", [["generate", "--teacher", "m"], ["measure", str(PROBLEMS), "--student", "m"]])
+@pytest.mark.parametrize(
+    ("options", "key", "said"),
+    [
+        *((["--base-url", url], "sk-abc", said) for url, said in BAD_URLS[::4]),
+        *((["--base-url", "http://127.0.0.1:9/v1"], key, "OPENAI_API_KEY") for key in BAD_KEYS),
+        (["--base-url", "http://127.0.0.1:9/v1", "--timeout", "nan"], "sk-abc", "timeout is nan"),
+        (["--base-url", "http://127.0.0.1:9/v1", "--student-temperature", "inf"], "sk-abc", "temperature is inf"),
+    ],
+)
+def test_commands_refuse_settings_of_a_model_before_they_begin(
+    monkeypatch, capsys, tmp_path, *, words, options, key, said
+):
+    student = ["--student", "m"] if words[0] == "generate" else []
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setattr(sys, "argv", ["code-envs", *words, *student, *options, "-o", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as left:
+        main()
+    told = capsys.readouterr()
+    assert (left.value.code, told.out, told.err.count("\n")) == (2, "", 1)
+    assert re.search(said, told.err)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_server_is_an_error_in_words():
