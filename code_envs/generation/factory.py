@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from code_envs.errors import ConfigError, ProposalFailed, UnknownName
+from code_envs.errors import ConfigError, MissingExtra, ProposalFailed, UnknownName
 from code_envs.executor import Executor, shared_executor
 from code_envs.generation.config import RunConfig
 from code_envs.models import CachedModel, FileStore, Model, ModelConfig, Store, make_model
@@ -25,12 +27,17 @@ from code_envs.teacher.seeds import make_source
 __all__ = ["ChainFactory", "check_ready"]
 
 
-def check_ready(config: RunConfig) -> None:
+def check_ready(config: RunConfig, *, here: bool = True) -> None:
     """Refuse what no :class:`ChainFactory` could make a chain with, before anything is written for it.
+
+    Args:
+        config: The run.
+        here: Models are asked from this process; another one may have other libraries.
 
     Raises:
         ConfigError: There are no such seeds or templates.
-        MissingExtra: The seeds are a Hugging Face dataset and ``datasets`` is not installed.
+        MissingExtra: The library of a model's backend is not installed, or the seeds are a Hugging Face dataset
+            and ``datasets`` is not.
         UnknownName: A teacher or the student is not known, and no model is configured for it.
     """
     asked = [_model_of("teacher", name, TEACHERS, config.teacher_model) for name in config.teachers]
@@ -39,6 +46,10 @@ def check_ready(config: RunConfig) -> None:
         make_source(config.seeds, config.licence or None).draw(np.random.default_rng(config.seed))  # is there any?
     if any(asked) or config.varied_by:
         Instructions(config.templates or None)
+    for model in (config.teacher_model, config.student_model) if here else ():
+        # a backend has the name of its library and of the extra
+        if model and model.backend not in sys.modules and find_spec(model.backend) is None:
+            raise MissingExtra(model.backend, model.backend)
 
 
 def _model_of(kind: str, name: str, known: Collection[str], shared: ModelConfig | None) -> ModelConfig | None:

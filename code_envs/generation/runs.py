@@ -82,13 +82,14 @@ def generate(
 
     Raises:
         ConfigError: A teacher, the student, seeds, templates or a filter cannot be used; nothing was written.
+        MissingExtra: A library that the run needs is not installed; nothing was written.
         RunError: The folder holds something else, another configuration or a damaged file, or
             another process is at work in it.
         ModelError: A model cannot be used; resume the run when it can.
     """
     folder, choose = Path(folder), Selection(config)  # before anything is made: a filter may be missing
     if (make is None or isinstance(make, ChainFactory)) and not (folder / CONFIG).exists():
-        check_ready(config)  # a folder that is begun cannot go on with what is mended
+        check_ready(config, here=engine is None)  # a folder that is begun cannot go on with what is mended
     tell = on_chain or (lambda _: None)
     work: Engine = engine or partial(_made_here, workers)
     with claimed(folder, CONFIG, _BROUGHT), _maker(make, folder, config) as maker:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from code_envs.errors import ConfigError, RunError
+from code_envs.errors import ConfigError, MissingExtra, RunError
 from code_envs.generation import (
     ChainFactory,
     RunConfig,
@@ -269,6 +269,15 @@ MISTAKES = [
 def test_a_mistake_is_told_before_the_folder_is_claimed(tmp_path, settings, said, make):
     with pytest.raises(ConfigError, match=said):
         generate(tmp_path / "run", RunConfig(**settings), make=make)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_library_is_told_before_the_folder_is_claimed(tmp_path, monkeypatch):
+    monkeypatch.setattr("code_envs.generation.factory.find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "vllm", raising=False)
+    config = RunConfig(teachers=("m",), teacher_model=ModelConfig(model="m", backend="vllm"))
+    with pytest.raises(MissingExtra, match=r"vllm is not installed. Run: pip install 'code-envs\[vllm\]'"):
+        generate(tmp_path / "run", config)
     assert not (tmp_path / "run").exists()
 
 
