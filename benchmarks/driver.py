@@ -102,7 +102,7 @@ def _measure_here(phase: str, chains: int, run: Path) -> Memory:
         case _:
             from code_envs.commands.exporting import export_run
 
-            export_run(run, run.with_name("dataset"), "jsonl", eval_share=0.1, seed=0)
+            export_run(run, run.with_name("dataset"), "jsonl", eval_share=0.5, seed=0)
     seconds = time.monotonic() - start
     size = (run / CHAINS).stat().st_size / 1e6
     return Memory(chains=chains, megabytes=size, phase=phase, peak=peak_memory(), seconds=seconds)
