@@ -21,6 +21,7 @@ __all__ = [
     "cut_torn_line",
     "drafted",
     "end_of_lines",
+    "held",
     "locked",
     "now",
     "read_toml",
@@ -46,11 +47,22 @@ def claimed(folder: Path, mark: str, brought: Collection[str] = ()) -> Iterator[
     Raises:
         RunError: It is a file, holds something else, or another process is at work in it.
     """
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file. Give a folder.")
-    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if mark not in names and names - {_LOCK, _draft(folder / mark).name, *brought}:
         raise RunError(f"{folder} holds other files and no {mark}. Give an empty or a new folder.")
+    with held(folder):
+        yield
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder whatever is in it; made if it does not exist.
+
+    Raises:
+        RunError: It is a file, or another process is at work in it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file. Give a folder.")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / _LOCK, folder):
         yield

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from code_envs.errors import RunError
-from code_envs.folders import locked, replace_file
+from code_envs.folders import held, replace_file
 
 __all__ = ["dataset_folder"]
 
@@ -34,11 +34,9 @@ def dataset_folder(folder: str | Path, names: Collection[str]) -> Iterator[Path]
             folder, or it cannot be written to.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file. Give a folder.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / ".lock", folder):
+        _known(folder, names)  # a folder that is refused gets no lock
+        with held(folder):
             known, scratch = _known(folder, names), folder / _SCRATCH
             _remove(scratch)  # of an export that was killed
             scratch.mkdir()

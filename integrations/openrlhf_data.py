@@ -194,7 +194,7 @@ def write_dataset(
     file = Path(folder) / _PROBLEMS if labels == "key" else None
     more: dict[str, Any] = {"max_turns": max_turns, "file": file}
     beside = [_PROBLEMS] if file is not None and not _is_at(records, file) else []
-    with dataset_folder(folder, [_TRAIN, *_evaluation(eval_share), *beside]) as scratch:
+    with dataset_folder(folder, [_TRAIN, *[_EVAL] * split.holds_out, *beside]) as scratch:
         for name in beside:
             sides = (split.side(held_out=held_out) for held_out in (False, True))
             save_records(scratch / name, itertools.chain.from_iterable(sides))
@@ -241,7 +241,7 @@ def write_served(
     """
     bins, split = _bins(eval_bins), Split(records, eval_share, seed, relatives)
     split.check("there is nothing to write: no problem was left for the service to hand out")
-    names = (_TRAIN, "served.jsonl", "held_out.jsonl", *_evaluation(eval_share))
+    names = [_TRAIN, "served.jsonl", "held_out.jsonl", *[_EVAL] * split.holds_out]
     with dataset_folder(folder, names) as scratch:
         rows = write_rows(curriculum_rows(name, count, max_turns=max_turns), scratch / _TRAIN)
         for beside, held_out in (("served.jsonl", False), ("held_out.jsonl", True)):
@@ -255,10 +255,6 @@ def _is_at(records: Iterable[Problem | Chain], path: Path) -> bool:
 
 def _bins(name: str | Path | None) -> Bins | None:
     return load_bins(name) if name is not None else None
-
-
-def _evaluation(eval_share: float) -> tuple[str, ...]:
-    return (_EVAL,) if eval_share else ()
 
 
 def _evaluate(split: Split, scratch: Path, folder: str | Path, bins: Bins | None, **more: Any) -> dict[str, int]:

@@ -88,12 +88,12 @@ class Split:
         Raises:
             ConfigError: There is not.
         """
-        if not any(True for _ in self):
-            raise ConfigError(nothing)
+        if not any(self.side(held_out=False)):
+            if not self.holds_out:
+                raise ConfigError(nothing)
+            self._refuse("leaves none to train on", "a smaller one")
         if self._share and not self.holds_out:
             self._refuse("holds none out", "a larger one, or 0 to train on all")
-        if not any(self.side(held_out=False)):
-            self._refuse("leaves none to train on", "a smaller one")
 
     def _refuse(self, fault: str, instead: str) -> NoReturn:
         count = sum(1 for _ in self)

@@ -66,7 +66,7 @@ class Oracle:
     """One policy, written by libseccomp: plain verdicts in one filter, argument checks in one for each verdict."""
 
     def __init__(self, library, rules, default, machine):
-        self.library, self.machine = library, machine
+        self.cdll, self.machine = library, machine
         plain = {name: rule for name, rule in rules.items() if isinstance(rule, int) and rule != default}
         checks = {name: rule for name, rule in rules.items() if not isinstance(rule, int)}
         self.unknown = set()
@@ -82,7 +82,7 @@ class Oracle:
         return self.export(otherwise, [(name, bpf.ALLOW, one) for name, one in passing])
 
     def export(self, default, rules):
-        library = self.library
+        library = self.cdll
         context = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(default)))
         arch = ctypes.c_uint32(AUDIT_ARCH[self.machine])
         if library.seccomp_arch_native() != AUDIT_ARCH[self.machine]:

@@ -153,6 +153,7 @@ def test_what_no_export_has_written_stays(tmp_path, name):
         (tmp_path / "proj" / mine).write_text("mine")
     with pytest.raises(RunError, match=f"proj holds {name}, which no export has written. Give an empty"):
         write(PROBLEMS, tmp_path / "proj", eval_share=0.2)
+    assert {path.name for path in (tmp_path / "proj").iterdir()} == {name, "train", "eval.parquet"}
     (tmp_path / "proj" / name).unlink()
     for share in (0.2, 0.0):
         write(PROBLEMS, tmp_path / "proj", eval_share=share)
@@ -167,7 +168,7 @@ def test_a_failed_export_leaves_the_one_before(tmp_path):
 
     class Records:
         def __iter__(self):
-            return iter(PROBLEMS[:2]) if next(turns) < 2 else failing()
+            return failing() if next(turns) else iter(PROBLEMS[:2])
 
     turns = itertools.count()
     write(PROBLEMS, tmp_path, eval_share=0.2)
@@ -180,13 +181,14 @@ def test_a_failed_export_leaves_the_one_before(tmp_path):
 def test_two_exports_do_not_meet(tmp_path):
     class Records:
         def __iter__(self):
-            if next(turns) == 2:
+            if next(turns) == 1:
                 with pytest.raises(RunError, match="another process is at work"):
                     write(PROBLEMS, tmp_path)
             return iter(PROBLEMS)
 
     turns = itertools.count()
     write(Records(), tmp_path)
+    assert next(turns) == 2  # to see that there is a problem, and to write them
     assert names(tmp_path) == ["README.md", "train.jsonl"]
 
 
